@@ -9,6 +9,8 @@
  * interpret it), and a value > 0 only for an outcome documented at that function.
  */
 
+#pragma GCC visibility push(default)
+
 struct eng_err {
 	int code;        /* errno of the first failure, 0 while there is none */
 	char msg[1000];  /* "task 12: fd 3: cannot read counter: Input/output error" */
@@ -28,5 +30,7 @@ void eng_hint(struct eng_err *err, const char *fmt, ...) __attribute__((format(p
 
 /* Forget what was recorded. */
 void eng_err_clear(struct eng_err *err);
+
+#pragma GCC visibility pop
 
 #endif

@@ -37,6 +37,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define ENG_PLUGIN_ABI 1u
 
 struct eng_run;    /* one dump, restore or check */
@@ -349,6 +351,8 @@ struct eng_plugin {
 #define ENG_PLUGIN_EXPORT(p) \
 	__attribute__((visibility("default"))) extern const struct eng_plugin *const eng_plugin_entry; \
 	const struct eng_plugin *const eng_plugin_entry = &(p)
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
