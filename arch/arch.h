@@ -27,8 +27,6 @@ int64_t arch_syscall_result(const struct arch_regs *regs);
 void arch_fill_leave(void *leave, const struct arch_regs *regs, uint64_t sigmask, uint64_t map, uint64_t map_len);
 /* Registers at the blob's `undo`: not run, only stood at, with every signal blocked. */
 void arch_undo_regs(struct arch_regs *regs, const struct arch_regs *base, uint64_t ip, uint64_t map);
-/* Offset inside the leave data of the mailbox's length: 0 there means that another thread is to unmap it. */
-unsigned arch_leave_len_offset(void);
 /* If the registers show an interrupted system call: make them restart it from the beginning with its arguments. Returns whether. */
 bool arch_rewind_syscall(struct arch_regs *regs);
 

@@ -74,13 +74,13 @@ static int find_room(struct eng_task *task, struct eng_err *err)
 		used--;
 	/* A dump that was killed may have left its blob there, ending in a register's value; it is recognised by its head and overwritten. */
 	for (size_t i = 0; i + sizeof(struct blob_head) <= used; i += 16)
-		if (memcmp(page + i, eng_blob, sizeof(struct blob_head)) == 0 && used <= i + 2 * eng_blob_size) {
+		if (memcmp(page + i, eng_blob, sizeof(struct blob_head)) == 0 && used <= i + eng_blob_size) {
 			task->room = end - sizeof(page) + i;
-			return i + 2 * eng_blob_size <= sizeof(page) ? 0 : eng_fail(err, ENOTSUP, "no room in the vDSO of %d", task->pid);
+			return i + eng_blob_size <= sizeof(page) ? 0 : eng_fail(err, ENOTSUP, "no room in the vDSO of %d", task->pid);
 		}
 	used = (used + 16 + 15) & ~(size_t)15;
-	if (used + 2 * eng_blob_size > sizeof(page))
-		return eng_fail(err, ENOTSUP, "the padding of the vDSO of %d has %zu bytes, %zu are needed", task->pid, sizeof(page) - used, 2 * eng_blob_size);
+	if (used + eng_blob_size > sizeof(page))
+		return eng_fail(err, ENOTSUP, "the padding of the vDSO of %d has %zu bytes, %zu are needed", task->pid, sizeof(page) - used, eng_blob_size);
 	task->room = end - sizeof(page) + used;
 	return 0;
 }
@@ -144,31 +144,28 @@ static int put_back(struct eng_thread *t, struct eng_err *err)
 	return arch_set_regs(t->tid, &t->regs, err);
 }
 
-/* Address of a part of the copy of the blob that the thread in charge uses. */
+/* Address of a part of the way back that the thread in charge uses. */
 static uint64_t at(const struct eng_task *task, uint32_t part)
 {
-	return task->room + task->copy * eng_blob_size + part;
+	return task->room + task->copy * head()->stride + part;
 }
 
 static void fill_copy(struct eng_task *task, unsigned copy, const struct eng_thread *t, uint64_t len)
 {
-	uint8_t *p = task->copies + copy * eng_blob_size;
-
-	memcpy(p, eng_blob, eng_blob_size);
-	arch_fill_leave(p + head()->leave, &t->regs, t->sigmask, task->box_addr, len);
+	arch_fill_leave(task->copies + head()->leave + copy * head()->stride, &t->regs, t->sigmask, task->box_addr, len);
 }
 
 static int write_copies(struct eng_task *task, struct eng_err *err)
 {
 	task->room_dirty = true;
-	return poke(task, task->room, task->copies, 2 * eng_blob_size, err);
+	return poke(task, task->room, task->copies, eng_blob_size, err);
 }
 
 static void clean_room(struct eng_task *task)
 {
 	static const uint8_t zeros[4096];
 
-	if (task->room_dirty && eng_pwrite_full(task->memfd, zeros, 2 * eng_blob_size, (off_t)task->room) == 0)
+	if (task->room_dirty && eng_pwrite_full(task->memfd, zeros, eng_blob_size, (off_t)task->room) == 0)
 		task->room_dirty = false;
 	free(task->copies);
 	task->copies = NULL;
@@ -238,7 +235,7 @@ static int wait_room_empty(struct eng_task *task, struct eng_err *err)
 	for (size_t i = 0; i < task->n_threads; i++) {
 		struct eng_thread *t = &task->threads[i];
 
-		for (int tries = 0; arch_ip(&t->regs) - task->room < 2 * eng_blob_size; tries++) {
+		for (int tries = 0; arch_ip(&t->regs) - task->room < eng_blob_size; tries++) {
 			int r = tries < 5000 ? eng_thread_restop(task, t, err) :
 					       eng_fail(err, EBUSY, "thread %d is still in the code of an interrupted dump", t->tid);
 
@@ -260,9 +257,10 @@ int eng_task_enter(struct eng_task *task, struct eng_err *err)
 		r = wait_room_empty(task, err);
 	if (r < 0)
 		return r;
-	task->copies = calloc(2, eng_blob_size);
+	task->copies = malloc(eng_blob_size);
 	if (!task->copies)
 		return eng_fail(err, ENOMEM, "cannot enter %d", task->pid);
+	memcpy(task->copies, eng_blob, eng_blob_size);
 	task->charge = t;
 	task->copy = 0;
 	task->box_addr = 0;

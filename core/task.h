@@ -31,7 +31,7 @@ struct eng_task {
 	/* Where injected code goes: zero padding behind the vDSO's text. */
 	uint64_t room;
 	bool room_dirty;
-	uint8_t *copies; /* what stands there: two copies of the blob */
+	uint8_t *copies; /* what stands there: the blob with its two ways back */
 	unsigned copy;   /* the one of `charge` */
 	struct eng_thread *charge; /* the thread that unmaps the mailbox if the engine dies now */
 	/* Mailbox: shared anonymous memory of the task, also mapped here. */

@@ -53,6 +53,7 @@ struct blob_head {
 	uint32_t clone;  /* creates a process: arguments clone_args, size, slot of the child */
 	uint32_t leave;  /* struct of saved registers, arch-specific */
 	uint32_t size;   /* of all of it */
+	uint32_t stride; /* undo, tramp, unmap, entry and leave stand twice, this far apart */
 };
 
 #endif

@@ -9,47 +9,70 @@
 	.section .head, "ax"
 	.globl blob
 blob:
-	.long undo - blob
-	.long tramp - blob
-	.long unmap - blob
-	.long entry - blob
+	.long undo0 - blob
+	.long tramp0 - blob
+	.long unmap0 - blob
+	.long entry0 - blob
 	.long parasite_clone - blob
-	.long d_ip - blob
+	.long d_ip0 - blob
 	.long blob_end - blob
-	.long 0
+	.long tramp1 - tramp0
 
-tramp:
+	.macro WAYBACK n
+	.balign 8
+tramp\n:
 	syscall                         /* mmap of the mailbox, driven by the engine */
 	mov	%rax, %rdi
-undo:
-	mov	d_len(%rip), %rsi
+undo\n:
+	mov	d_len\n(%rip), %rsi
 	mov	$11, %eax
-unmap:
+unmap\n:
 	syscall                         /* munmap of the mailbox */
-	mov	d_sp(%rip), %rsp
+	mov	d_sp\n(%rip), %rsp
 	mov	$2, %edi                /* rt_sigprocmask(SIG_SETMASK, &d_mask, NULL, 8) */
-	lea	d_mask(%rip), %rsi
+	lea	d_mask\n(%rip), %rsi
 	mov	$0, %edx
 	mov	$8, %r10d
 	mov	$14, %eax
 	syscall
-	mov	d_ax(%rip), %rax
-	mov	d_cx(%rip), %rcx
-	mov	d_dx(%rip), %rdx
-	mov	d_si(%rip), %rsi
-	mov	d_di(%rip), %rdi
-	mov	d_8(%rip), %r8
-	mov	d_9(%rip), %r9
-	mov	d_10(%rip), %r10
-	mov	d_11(%rip), %r11
-	jmp	*d_ip(%rip)
+	mov	d_ax\n(%rip), %rax
+	mov	d_cx\n(%rip), %rcx
+	mov	d_dx\n(%rip), %rdx
+	mov	d_si\n(%rip), %rsi
+	mov	d_di\n(%rip), %rdi
+	mov	d_8\n(%rip), %r8
+	mov	d_9\n(%rip), %r9
+	mov	d_10\n(%rip), %r10
+	mov	d_11\n(%rip), %r11
+	jmp	*d_ip\n(%rip)
 
-entry:
+entry\n:
 	call	interp                  /* comes back only when the engine is gone; flags: from here on, then untouched */
-	pushq	d_flags(%rip)
+	pushq	d_flags\n(%rip)
 	popfq
-	mov	d_map(%rip), %rdi
-	jmp	undo
+	mov	d_map\n(%rip), %rdi
+	jmp	undo\n
+
+	.balign 8
+d_ip\n: .quad 0
+d_sp\n: .quad 0
+d_mask\n: .quad 0
+d_map\n: .quad 0
+d_len\n: .quad 0
+d_flags\n: .quad 0
+d_ax\n: .quad 0
+d_cx\n: .quad 0
+d_dx\n: .quad 0
+d_si\n: .quad 0
+d_di\n: .quad 0
+d_8\n: .quad 0
+d_9\n: .quad 0
+d_10\n: .quad 0
+d_11\n: .quad 0
+	.endm
+
+	WAYBACK 0
+	WAYBACK 1
 
 	.globl parasite_clone
 	.hidden parasite_clone
@@ -65,20 +88,4 @@ parasite_clone:
 	call	interp
 	ud2
 
-	.balign 8
-d_ip:	.quad 0
-d_sp:	.quad 0
-d_mask:	.quad 0
-d_map:	.quad 0
-d_len:	.quad 0
-d_flags:.quad 0
-d_ax:	.quad 0
-d_cx:	.quad 0
-d_dx:	.quad 0
-d_si:	.quad 0
-d_di:	.quad 0
-d_8:	.quad 0
-d_9:	.quad 0
-d_10:	.quad 0
-d_11:	.quad 0
 	.section .note.GNU-stack, "", @progbits

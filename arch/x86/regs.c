@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* x86-64: general registers and the data of the trampoline (order as in parasite-head.S). */
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -107,9 +106,4 @@ void arch_undo_regs(struct arch_regs *regs, const struct arch_regs *base, uint64
 	regs->user.rip = ip;
 	regs->user.rdi = map;
 	regs->user.orig_rax = (unsigned long)-1;
-}
-
-unsigned arch_leave_len_offset(void)
-{
-	return offsetof(struct leave, len);
 }

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files: each open file description once, claimed by one kind. Identity by kcmp(2) among those with the same inode. */
+#include "core/dump.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "core/io.h"
+
+static void forget_files(struct eng_dump *d)
+{
+	for (size_t i = 0; i < d->n_files; i++)
+		eng_closep(&d->files[i].fd);
+	d->n_files = 0;
+}
+
+static struct eng_dump_file *add_file(struct eng_dump *d, struct eng_err *err)
+{
+	if (d->n_files == d->cap_files) {
+		size_t cap = d->cap_files ? d->cap_files * 2 : 64;
+		struct eng_dump_file *p = realloc(d->files, cap * sizeof(*p));
+
+		if (!p) {
+			(void)eng_fail(err, ENOMEM, "cannot list files");
+			return NULL;
+		}
+		d->files = p;
+		d->cap_files = cap;
+	}
+	d->files[d->n_files] = (struct eng_dump_file){ .id = d->n_files + 1, .fd = -EBADF };
+	return &d->files[d->n_files++];
+}
+
+/* Ask the kinds, and record what the one that claims says. An object that none claims is a blocker. */
+static int claim_and_put(struct eng_dump *d, struct eng_file *file, const char *object, struct eng_err *err)
+{
+	struct eng_loaded *owner;
+	const struct eng_file_kind *kind;
+	_cleanup_free_ ProtobufCMessage *msg = NULL;
+	Engine__File rec = ENGINE__FILE__INIT;
+	char text[4300];
+	int r = eng_run_claim(d->run, file, &owner, &kind, err);
+
+	if (r < 0)
+		return eng_wrap(err, r, "%s", object);
+	if (r == 0) {
+		(void)snprintf(text, sizeof(text), "%s (%s)", object, file->link);
+		eng_block(d->run, text, "is of a kind that no loaded plugin keeps", "close it, or add the plugin for it");
+		return 0;
+	}
+	msg = malloc(kind->record->sizeof_message);
+	if (!msg)
+		return eng_fail(err, ENOMEM, "cannot record %s", object);
+	protobuf_c_message_init(kind->record, msg);
+	owner->ctx.rehearsal = !d->frozen;
+	r = kind->dump(&owner->ctx, file, msg, err);
+	if (r < 0)
+		return eng_wrap(err, r, "%s", object);
+	if (!d->frozen)
+		return 0;
+	rec.kind = (char *)kind->name;
+	rec.flags = file->flags;
+	rec.pos = file->pos;
+	rec.has_nr = rec.has_mapped_only = true;
+	rec.nr = file->nr;
+	rec.mapped_only = file->mapped_only;
+	r = eng_image_put(d->image, "core/file", file->id, &rec.base, err);
+	return r < 0 ? r : eng_image_put(d->image, kind->name, file->id, msg, err);
+}
+
+static bool same_description(int a, int b)
+{
+	return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b) == 0;
+}
+
+/* One fd of the target: *ret_id is the number of its description. */
+static int dump_fd(struct eng_dump *d, int nr, uint64_t *ret_id, bool *ret_cloexec, struct eng_err *err)
+{
+	_cleanup_free_ char *fdinfo = NULL;
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, d->task.pidfd, nr, 0);
+	struct eng_file file = { .nr = nr, .task = &d->task, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
+	struct eng_dump_file *known;
+	char name[32], link[4200], object[64];
+	const char *flags, *pos;
+	ssize_t n;
+	int r;
+
+	if (fd < 0 && errno == EBADF && !d->frozen)
+		return ENG_TASK_GONE;
+	if (fd < 0 || fstat(fd, &file.st) < 0)
+		return eng_fail(err, errno, "cannot get fd %d", nr);
+	(void)snprintf(name, sizeof(name), "fdinfo/%d", nr);
+	r = eng_read_file_at(d->task.procfd, name, &fdinfo, NULL);
+	if (r < 0)
+		return d->frozen ? eng_fail(err, -r, "cannot read fdinfo/%d", nr) : ENG_TASK_GONE;
+	flags = eng_text_field(fdinfo, "flags");
+	pos = eng_text_field(fdinfo, "pos");
+	file.flags = flags ? (unsigned)strtoul(flags, NULL, 8) : 0;
+	file.pos = pos ? strtoull(pos, NULL, 10) : 0;
+	*ret_cloexec = file.flags & O_CLOEXEC;
+	file.flags &= ~(unsigned)O_CLOEXEC;
+	for (size_t i = 0; i < d->n_files; i++)
+		if (!d->files[i].mapped && d->files[i].ino == file.st.st_ino && d->files[i].dev == file.st.st_dev && same_description(d->files[i].fd, fd)) {
+			*ret_id = d->files[i].id;
+			return 0;
+		}
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	n = readlink(name, link, sizeof(link) - 1);
+	if (n < 0)
+		return eng_fail(err, errno, "cannot read the link of fd %d", nr);
+	link[n] = '\0';
+	(void)snprintf(object, sizeof(object), "process %d fd %d", d->task.pid, nr);
+	if (eng_text_field(fdinfo, "lock"))
+		eng_block(d->run, object, "holds a file lock, and no plugin keeps it", NULL);
+	if (file.flags & O_ASYNC)
+		eng_block(d->run, object, "has signal-driven I/O on, and no plugin keeps it", NULL);
+	known = add_file(d, err);
+	if (!known)
+		return -ENOMEM;
+	known->dev = file.st.st_dev;
+	known->ino = file.st.st_ino;
+	known->fd = fd;
+	file.fd = TAKE_FD(fd);
+	file.id = *ret_id = known->id;
+	file.link = link;
+	file.fdinfo = fdinfo;
+	return claim_and_put(d, &file, object, err);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int list_fds(struct eng_dump *d, int **ret, size_t *ret_n, struct eng_err *err)
+{
+	int fd = openat(d->task.procfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+	_cleanup_free_ int *list = NULL;
+	size_t n = 0;
+
+	if (!dir)
+		return eng_fail(err, errno, "cannot list fds of %d", d->task.pid);
+	while ((ent = readdir(dir))) {
+		int *p;
+
+		if (ent->d_name[0] == '.')
+			continue;
+		p = (n & (n - 1)) ? list : realloc(list, (n ? n * 2 : 1) * sizeof(*list));
+		if (!p) {
+			(void)closedir(dir);
+			return eng_fail(err, ENOMEM, "cannot list fds");
+		}
+		list = p;
+		list[n++] = atoi(ent->d_name);
+	}
+	(void)closedir(dir);
+	if (n)
+		qsort(list, n, sizeof(*list), by_number);
+	*ret = TAKE_PTR(list);
+	*ret_n = n;
+	return 0;
+}
+
+int eng_dump_files(struct eng_dump *d, struct eng_err *err)
+{
+	_cleanup_free_ int *list = NULL;
+	_cleanup_free_ Engine__Fd *fds = NULL;
+	_cleanup_free_ Engine__Fd **ptrs = NULL;
+	Engine__FdTable table = ENGINE__FD_TABLE__INIT;
+	size_t n = 0;
+	int r;
+
+	forget_files(d);
+	r = list_fds(d, &list, &n, err);
+	if (r < 0)
+		return r;
+	fds = calloc(n + 1, sizeof(*fds));
+	ptrs = calloc(n + 1, sizeof(*ptrs));
+	if (!fds || !ptrs)
+		return eng_fail(err, ENOMEM, "cannot list fds");
+	for (size_t i = 0; i < n; i++) {
+		Engine__Fd *f = &fds[table.n_fds];
+		bool cloexec = false;
+
+		engine__fd__init(f);
+		r = dump_fd(d, list[i], &f->file, &cloexec, err);
+		if (r < 0)
+			return r;
+		if (r == ENG_TASK_GONE)
+			continue;
+		f->nr = (uint32_t)list[i];
+		f->has_cloexec = true;
+		f->cloexec = cloexec;
+		ptrs[table.n_fds++] = f;
+	}
+	table.fds = ptrs;
+	return d->frozen ? eng_image_put(d->image, "core/fds", (uint64_t)d->task.pid, &table.base, err) : 0;
+}
+
+int eng_dump_mapped_file(struct eng_dump *d, const char *range, const char *name, bool writable, uint64_t *ret_id, struct eng_err *err)
+{
+	struct eng_file file = { .nr = -1, .task = &d->task, .mapped_only = true, .fdinfo = "", .link = name,
+				 .flags = writable ? O_RDWR : O_RDONLY, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
+	struct eng_dump_file *known;
+	char path[64], object[96];
+	_cleanup_close_ int fd = -EBADF;
+
+	(void)snprintf(path, sizeof(path), "map_files/%s", range);
+	(void)snprintf(object, sizeof(object), "process %d mapping %s", d->task.pid, range);
+	fd = openat(d->task.procfd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &file.st) < 0)
+		return errno == ENOENT && !d->frozen ? 0 : eng_fail(err, errno, "cannot open the file of %s", object);
+	for (size_t i = 0; i < d->n_files; i++)
+		if (d->files[i].mapped && d->files[i].writable == writable && d->files[i].ino == file.st.st_ino && d->files[i].dev == file.st.st_dev) {
+			*ret_id = d->files[i].id;
+			return 0;
+		}
+	known = add_file(d, err);
+	if (!known)
+		return -ENOMEM;
+	known->dev = file.st.st_dev;
+	known->ino = file.st.st_ino;
+	known->mapped = true;
+	known->writable = writable;
+	file.fd = known->fd = TAKE_FD(fd);
+	file.id = *ret_id = known->id;
+	return claim_and_put(d, &file, object, err);
+}
+
+void eng_dump_deinit(struct eng_dump *d)
+{
+	forget_files(d);
+	free(d->files);
+	free(d->vmas);
+	free(d->threads);
+}
