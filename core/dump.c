@@ -136,7 +136,7 @@ static int read_stat(struct eng_dump *d, struct eng_err *err)
 
 static int check_process(struct eng_dump *d, struct eng_err *err)
 {
-	_cleanup_free_ char *status = NULL, *timers = NULL, *limits = NULL, *own_limits = NULL, *children = NULL;
+	_cleanup_free_ char *status = NULL, *timers = NULL, *limits = NULL, *own_limits = NULL;
 	char link[64];
 	int r = read_proc(d, "status", &status, err);
 
