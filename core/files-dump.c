@@ -40,7 +40,7 @@ static struct eng_dump_file *add_file(struct eng_dump *d, struct eng_err *err)
 /* Ask the kinds, and record what the one that claims says. An object that none claims is a blocker. */
 static int claim_and_put(struct eng_dump *d, struct eng_file *file, const char *object, struct eng_err *err)
 {
-	struct eng_loaded *owner;
+	struct eng_run_plugin *owner;
 	const struct eng_file_kind *kind;
 	_cleanup_free_ ProtobufCMessage *msg = NULL;
 	Engine__File rec = ENGINE__FILE__INIT;

@@ -85,7 +85,7 @@ int eng_stash_take(struct eng_run *run, const char *kind, uint64_t key)
 static int load_one(struct eng_run *run, const char *dir, const char *file, struct eng_err *err)
 {
 	char path[4096];
-	struct eng_loaded *l;
+	struct eng_run_plugin *l;
 	const struct eng_plugin *const *entry;
 	void *handle;
 
@@ -104,7 +104,7 @@ static int load_one(struct eng_run *run, const char *dir, const char *file, stru
 	}
 	run->plugins = grow(run->plugins, run->n_plugins, sizeof(*run->plugins));
 	l = &run->plugins[run->n_plugins++];
-	*l = (struct eng_loaded){ .handle = handle };
+	*l = (struct eng_run_plugin){ .handle = handle };
 	memcpy(&l->desc, *entry, (*entry)->size < sizeof(l->desc) ? (*entry)->size : sizeof(l->desc));
 	if (l->desc.map_kinds || l->desc.task_kinds || l->desc.options || l->desc.needs || l->desc.init || l->desc.fd_seen || l->desc.pause)
 		return eng_fail(err, ENOTSUP, "plugin %s uses hooks that this version does not call", path);
@@ -155,7 +155,7 @@ void eng_run_deinit(struct eng_run *run)
 	*run = (struct eng_run){ 0 };
 }
 
-const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *name, struct eng_loaded **ret_owner)
+const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *name, struct eng_run_plugin **ret_owner)
 {
 	for (size_t i = 0; i < run->n_plugins; i++)
 		for (const struct eng_file_kind *const *k = run->plugins[i].desc.file_kinds; k && *k; k++)
@@ -166,14 +166,14 @@ const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *n
 	return NULL;
 }
 
-static int asks(struct eng_loaded *l, const struct eng_file_kind *k, const struct eng_file *file, struct eng_err *err)
+static int asks(struct eng_run_plugin *l, const struct eng_file_kind *k, const struct eng_file *file, struct eng_err *err)
 {
 	if (k->claim)
 		return k->claim(&l->ctx, file, err);
 	return k->anon_inode && strncmp(file->link, "anon_inode:", 11) == 0 && strcmp(file->link + 11, k->anon_inode) == 0;
 }
 
-int eng_run_claim(struct eng_run *run, const struct eng_file *file, struct eng_loaded **ret_owner, const struct eng_file_kind **ret, struct eng_err *err)
+int eng_run_claim(struct eng_run *run, const struct eng_file *file, struct eng_run_plugin **ret_owner, const struct eng_file_kind **ret, struct eng_err *err)
 {
 	const struct eng_file_kind *best = NULL;
 

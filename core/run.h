@@ -7,7 +7,7 @@
 #include "core/robust.h"
 #include "core/task.h"
 
-struct eng_loaded {
+struct eng_run_plugin {
 	struct eng_plugin desc; /* copied and zero-filled */
 	void *handle;
 	struct eng_ctx ctx;
@@ -24,7 +24,7 @@ struct eng_stashed {
 };
 
 struct eng_run {
-	struct eng_loaded *plugins;
+	struct eng_run_plugin *plugins;
 	size_t n_plugins;
 	struct eng_note *blockers, *losses;
 	size_t n_blockers, n_losses;
@@ -42,9 +42,9 @@ struct eng_result {
 /* Loads the plugins of a directory; NULL: $ENGINE_PLUGIN_DIR or the built-in one. */
 int eng_run_init(struct eng_run *run, const char *plugin_dir, struct eng_err *err);
 void eng_run_deinit(struct eng_run *run);
-const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *name, struct eng_loaded **ret_owner);
+const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *name, struct eng_run_plugin **ret_owner);
 /* 1: claimed, 0: by nobody. Two claims at the same priority are an error. */
-int eng_run_claim(struct eng_run *run, const struct eng_file *file, struct eng_loaded **ret_owner, const struct eng_file_kind **ret, struct eng_err *err);
+int eng_run_claim(struct eng_run *run, const struct eng_file *file, struct eng_run_plugin **ret_owner, const struct eng_file_kind **ret, struct eng_err *err);
 
 struct eng_dump_opts {
 	pid_t pid;
