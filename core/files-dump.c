@@ -13,11 +13,14 @@
 
 #include "core/io.h"
 
-static void forget_files(struct eng_dump *d)
+void eng_dump_forget_files(struct eng_dump *d)
 {
 	for (size_t i = 0; i < d->n_files; i++)
 		eng_closep(&d->files[i].fd);
 	d->n_files = 0;
+	free(d->files);
+	d->files = NULL;
+	d->cap_files = 0;
 }
 
 static struct eng_dump_file *add_file(struct eng_dump *d, struct eng_err *err)
@@ -67,9 +70,22 @@ static int claim_and_put(struct eng_dump *d, struct eng_file *file, const char *
 	rec.kind = (char *)kind->name;
 	rec.flags = file->flags;
 	rec.pos = file->pos;
-	rec.has_nr = rec.has_mapped_only = true;
+	rec.has_nr = rec.has_mapped_only = rec.has_pid = true;
+	rec.pid = file->task ? file->task->pid : 0;
 	rec.nr = file->nr;
 	rec.mapped_only = file->mapped_only;
+	if (!file->mapped_only && !(file->flags & O_PATH)) {
+		struct f_owner_ex async = { 0 };
+		int sig = fcntl(file->fd, F_GETSIG);
+
+		if (fcntl(file->fd, F_GETOWN_EX, &async) == 0 && async.pid != 0) {
+			rec.has_owner_type = rec.has_owner_pid = true;
+			rec.owner_type = (int32_t)async.type;
+			rec.owner_pid = async.pid;
+		}
+		rec.has_owner_signal = sig > 0;
+		rec.owner_signal = sig;
+	}
 	r = eng_image_put(d->image, "core/file", file->id, &rec.base, err);
 	return r < 0 ? r : eng_image_put(d->image, kind->name, file->id, msg, err);
 }
@@ -79,58 +95,125 @@ static bool same_description(int a, int b)
 	return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b) == 0;
 }
 
-/* One fd of the target: *ret_id is the number of its description. */
-static int dump_fd(struct eng_dump *d, int nr, uint64_t *ret_id, bool *ret_cloexec, struct eng_err *err)
+static int seen(struct eng_dump *d, struct eng_dump_task *t, struct eng_file *file, const char *object, struct eng_err *err)
 {
-	_cleanup_free_ char *fdinfo = NULL;
-	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, d->task.pidfd, nr, 0);
-	struct eng_file file = { .nr = nr, .task = &d->task, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && t && i < d->run->n_plugins; i++) {
+		struct eng_run_plugin *p = &d->run->plugins[i];
+
+		p->ctx.rehearsal = !d->frozen;
+		if (p->desc.fd_seen)
+			r = p->desc.fd_seen(&p->ctx, &t->task, file->nr, file, err);
+	}
+	return r < 0 ? eng_wrap(err, r, "%s", object) : 0;
+}
+
+/* `fd` is ours and is taken. file: task, nr, fdinfo are filled. */
+static int identify(struct eng_dump *d, struct eng_dump_task *t, struct eng_file *file, int fd_taken, const char *object, struct eng_err *err)
+{
+	_cleanup_close_ int fd = fd_taken;
+	const char *flags = eng_text_field(file->fdinfo, "flags"), *pos = eng_text_field(file->fdinfo, "pos"), *mnt = eng_text_field(file->fdinfo, "mnt_id");
 	struct eng_dump_file *known;
-	char name[32], link[4200], object[64];
-	const char *flags, *pos;
+	char name[32], link[4200];
 	ssize_t n;
 	int r;
 
-	if (fd < 0 && errno == EBADF && !d->frozen)
-		return ENG_TASK_GONE;
-	if (fd < 0 || fstat(fd, &file.st) < 0)
-		return eng_fail(err, errno, "cannot get fd %d", nr);
-	(void)snprintf(name, sizeof(name), "fdinfo/%d", nr);
-	r = eng_read_file_at(d->task.procfd, name, &fdinfo, NULL);
-	if (r < 0)
-		return d->frozen ? eng_fail(err, -r, "cannot read fdinfo/%d", nr) : ENG_TASK_GONE;
-	flags = eng_text_field(fdinfo, "flags");
-	pos = eng_text_field(fdinfo, "pos");
-	file.flags = flags ? (unsigned)strtoul(flags, NULL, 8) : 0;
-	file.pos = pos ? strtoull(pos, NULL, 10) : 0;
-	*ret_cloexec = file.flags & O_CLOEXEC;
-	file.flags &= ~(unsigned)O_CLOEXEC;
-	for (size_t i = 0; i < d->n_files; i++)
-		if (!d->files[i].mapped && d->files[i].ino == file.st.st_ino && d->files[i].dev == file.st.st_dev && same_description(d->files[i].fd, fd)) {
-			*ret_id = d->files[i].id;
-			return 0;
-		}
+	if (fstat(fd, &file->st) < 0)
+		return eng_fail(err, errno, "%s", object);
+	file->flags = flags ? (unsigned)strtoul(flags, NULL, 8) & ~(unsigned)O_CLOEXEC : 0;
+	file->pos = pos ? strtoull(pos, NULL, 10) : 0;
+	file->mnt_id = mnt ? atoi(mnt) : -1;
+	file->fd = fd;
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	n = readlink(name, link, sizeof(link) - 1);
 	if (n < 0)
-		return eng_fail(err, errno, "cannot read the link of fd %d", nr);
+		return eng_fail(err, errno, "%s: cannot read its link", object);
 	link[n] = '\0';
-	(void)snprintf(object, sizeof(object), "process %d fd %d", d->task.pid, nr);
-	if (eng_text_field(fdinfo, "lock"))
-		eng_block(d->run, object, "holds a file lock, and no plugin keeps it", NULL);
-	if (file.flags & O_ASYNC)
-		eng_block(d->run, object, "has signal-driven I/O on, and no plugin keeps it", NULL);
+	file->link = link;
+	for (size_t i = 0; i < d->n_files; i++)
+		if (!d->files[i].mapped && d->files[i].ino == file->st.st_ino && d->files[i].dev == file->st.st_dev && same_description(d->files[i].fd, fd)) {
+			file->id = d->files[i].id;
+			return seen(d, t, file, object, err);
+		}
+	if (S_ISSOCK(file->st.st_mode)) {
+		socklen_t len = sizeof(int);
+
+		(void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &file->sock_family, &len);
+		(void)getsockopt(fd, SOL_SOCKET, SO_TYPE, &file->sock_type, &len);
+		(void)getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &file->sock_proto, &len);
+	}
+	if (eng_text_field(file->fdinfo, "lock") && !eng_run_keeps(d->run, "lock"))
+		eng_block(d->run, object, "holds a file lock, and no loaded plugin keeps it", NULL);
 	known = add_file(d, err);
 	if (!known)
 		return -ENOMEM;
-	known->dev = file.st.st_dev;
-	known->ino = file.st.st_ino;
-	known->fd = fd;
-	file.fd = TAKE_FD(fd);
-	file.id = *ret_id = known->id;
-	file.link = link;
+	known->dev = file->st.st_dev;
+	known->ino = file->st.st_ino;
+	known->fd = TAKE_FD(fd);
+	file->id = known->id;
+	r = claim_and_put(d, file, object, err);
+	return r < 0 ? r : seen(d, t, file, object, err);
+}
+
+/* One fd of the target: *ret_id is the number of its description. */
+static int dump_fd(struct eng_dump *d, struct eng_dump_task *t, int nr, uint64_t *ret_id, bool *ret_cloexec, struct eng_err *err)
+{
+	_cleanup_free_ char *fdinfo = NULL;
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, t->task.pidfd, nr, 0);
+	struct eng_file file = { .nr = nr, .task = &t->task, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
+	char name[32], object[64];
+	const char *flags;
+	int r;
+
+	if (fd < 0 && (errno == EBADF || errno == ESRCH) && !d->frozen)
+		return ENG_TASK_GONE;
+	if (fd < 0)
+		return eng_fail(err, errno, "cannot get fd %d of process %d", nr, t->task.pid);
+	(void)snprintf(name, sizeof(name), "fdinfo/%d", nr);
+	r = eng_read_file_at(t->task.procfd, name, &fdinfo, NULL);
+	if (r < 0)
+		return d->frozen ? eng_fail(err, -r, "cannot read fdinfo/%d", nr) : ENG_TASK_GONE;
+	flags = eng_text_field(fdinfo, "flags");
+	*ret_cloexec = flags && strtoul(flags, NULL, 8) & O_CLOEXEC;
 	file.fdinfo = fdinfo;
-	return claim_and_put(d, &file, object, err);
+	(void)snprintf(object, sizeof(object), "process %d fd %d", t->task.pid, nr);
+	r = identify(d, t, &file, TAKE_FD(fd), object, err);
+	*ret_id = file.id;
+	return r;
+}
+
+int eng_file_of(struct eng_run *run, struct eng_task *task, int nr, uint64_t *ret_id, struct eng_err *err)
+{
+	struct eng_dump *d = run->dump;
+	bool cloexec;
+	int r = -1;
+
+	for (size_t i = 0; d && i < d->n_tasks; i++)
+		if (&d->tasks[i]->task == task) {
+			r = dump_fd(d, d->tasks[i], nr, ret_id, &cloexec, err);
+			return r == ENG_TASK_GONE ? eng_fail(err, EBADF, "fd %d of process %d", nr, task->pid) : r;
+		}
+	return eng_fail(err, ESRCH, "fd %d", nr);
+}
+
+int eng_file_adopt(struct eng_run *run, int nr, uint64_t *ret_id, struct eng_err *err)
+{
+	struct eng_file file = { .nr = -1, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
+	_cleanup_free_ char *fdinfo = NULL;
+	_cleanup_close_ int fd = fcntl(nr, F_DUPFD_CLOEXEC, 0);
+	char name[40], object[64];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", nr);
+	r = eng_read_file_at(AT_FDCWD, name, &fdinfo, NULL);
+	if (fd < 0 || r < 0)
+		return eng_fail(err, fd < 0 ? errno : -r, "cannot look at a file in flight");
+	file.fdinfo = fdinfo;
+	(void)snprintf(object, sizeof(object), "file in flight");
+	r = identify(run->dump, NULL, &file, TAKE_FD(fd), object, err);
+	*ret_id = file.id;
+	return r;
 }
 
 static int by_number(const void *a, const void *b)
@@ -138,7 +221,7 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-static int list_fds(struct eng_dump *d, int **ret, size_t *ret_n, struct eng_err *err)
+static int list_fds(struct eng_dump_task *d, int **ret, size_t *ret_n, struct eng_err *err)
 {
 	int fd = openat(d->task.procfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -169,7 +252,7 @@ static int list_fds(struct eng_dump *d, int **ret, size_t *ret_n, struct eng_err
 	return 0;
 }
 
-int eng_dump_files(struct eng_dump *d, struct eng_err *err)
+int eng_dump_files(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
 {
 	_cleanup_free_ int *list = NULL;
 	_cleanup_free_ Engine__Fd *fds = NULL;
@@ -178,8 +261,7 @@ int eng_dump_files(struct eng_dump *d, struct eng_err *err)
 	size_t n = 0;
 	int r;
 
-	forget_files(d);
-	r = list_fds(d, &list, &n, err);
+	r = list_fds(t, &list, &n, err);
 	if (r < 0)
 		return r;
 	fds = calloc(n + 1, sizeof(*fds));
@@ -191,7 +273,7 @@ int eng_dump_files(struct eng_dump *d, struct eng_err *err)
 		bool cloexec = false;
 
 		engine__fd__init(f);
-		r = dump_fd(d, list[i], &f->file, &cloexec, err);
+		r = dump_fd(d, t, list[i], &f->file, &cloexec, err);
 		if (r < 0)
 			return r;
 		if (r == ENG_TASK_GONE)
@@ -202,20 +284,20 @@ int eng_dump_files(struct eng_dump *d, struct eng_err *err)
 		ptrs[table.n_fds++] = f;
 	}
 	table.fds = ptrs;
-	return d->frozen ? eng_image_put(d->image, "core/fds", (uint64_t)d->task.pid, &table.base, err) : 0;
+	return d->frozen ? eng_image_put(d->image, "core/fds", (uint64_t)t->task.pid, &table.base, err) : 0;
 }
 
-int eng_dump_mapped_file(struct eng_dump *d, const char *range, const char *name, bool writable, uint64_t *ret_id, struct eng_err *err)
+int eng_dump_mapped_file(struct eng_dump *d, struct eng_dump_task *t, const char *range, const char *name, bool writable, uint64_t *ret_id, struct eng_err *err)
 {
-	struct eng_file file = { .nr = -1, .task = &d->task, .mapped_only = true, .fdinfo = "", .link = name,
+	struct eng_file file = { .nr = -1, .task = &t->task, .mapped_only = true, .fdinfo = "", .link = name,
 				 .flags = writable ? O_RDWR : O_RDONLY, .sock_family = -1, .sock_type = -1, .sock_proto = -1 };
 	struct eng_dump_file *known;
 	char path[64], object[96];
 	_cleanup_close_ int fd = -EBADF;
 
 	(void)snprintf(path, sizeof(path), "map_files/%s", range);
-	(void)snprintf(object, sizeof(object), "process %d mapping %s", d->task.pid, range);
-	fd = openat(d->task.procfd, path, O_PATH | O_CLOEXEC);
+	(void)snprintf(object, sizeof(object), "process %d mapping %s", t->task.pid, range);
+	fd = openat(t->task.procfd, path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &file.st) < 0)
 		return errno == ENOENT && !d->frozen ? 0 : eng_fail(err, errno, "cannot open the file of %s", object);
 	for (size_t i = 0; i < d->n_files; i++)
@@ -233,12 +315,4 @@ int eng_dump_mapped_file(struct eng_dump *d, const char *range, const char *name
 	file.fd = known->fd = TAKE_FD(fd);
 	file.id = *ret_id = known->id;
 	return claim_and_put(d, &file, object, err);
-}
-
-void eng_dump_deinit(struct eng_dump *d)
-{
-	forget_files(d);
-	free(d->files);
-	free(d->vmas);
-	free(d->threads);
 }

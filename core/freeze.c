@@ -105,7 +105,7 @@ static int seize(struct eng_task *task, pid_t tid, struct eng_err *err)
 		}
 		return eng_fail(err, e, "cannot trace thread %d of process %d", tid, task->pid);
 	}
-	task->threads[task->n_threads++] = (struct eng_thread){ .tid = tid, .seized = true };
+	task->threads[task->n_threads++] = (struct eng_thread){ .tid = tid, .task = task, .seized = true };
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 && errno != ESRCH)
 		return eng_fail(err, errno, "cannot interrupt thread %d", tid);
 	return 1;
@@ -267,4 +267,17 @@ void eng_task_thaw(struct eng_task *task)
 		task->threads[i].seized = task->threads[i].stopped = false;
 	}
 	task->n_threads = 0;
+}
+
+void eng_task_reap(struct eng_task *task)
+{
+	for (size_t i = task->n_threads; i-- > 0;) { /* the leader last: its end is told when the others are gone */
+		int status;
+
+		while (task->threads[i].seized) {
+			if (waitpid(task->threads[i].tid, &status, __WALL) < 0 ? errno != EINTR : !WIFSTOPPED(status))
+				break;
+		}
+		task->threads[i].seized = false;
+	}
 }

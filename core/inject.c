@@ -27,13 +27,12 @@
 #include "parasite/blob.h"
 
 #define STACK_SIZE 8192u
-#define OPS_MAX 1024u
 
 struct eng_mailbox {
 	struct eng_robust_node owner;
 	struct batch_slot slot;
 	uint8_t stack[STACK_SIZE] __attribute__((aligned(16)));
-	struct batch_op ops[OPS_MAX];
+	struct batch_op ops[ENG_OPS_MAX];
 	uint8_t data[] __attribute__((aligned(64)));
 };
 static_assert(sizeof(struct eng_mailbox) + 65536 <= ENG_MAILBOX_SIZE, "room for arguments");
@@ -334,7 +333,7 @@ int eng_task_run(struct eng_task *task, struct eng_thread *t, struct batch_op *o
 	struct eng_robust robust;
 	int r;
 
-	if (count > OPS_MAX)
+	if (count > ENG_OPS_MAX)
 		return eng_fail(err, E2BIG, "batch of %zu operations", count);
 	memcpy(box->ops, ops, count * sizeof(*ops));
 	box->slot = (struct batch_slot){ .go = 1, .count = (uint32_t)count, .ops = task->box_addr + offsetof(struct eng_mailbox, ops),

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
-#include <xxhash.h>
 
 #include "core/io.h"
 
@@ -26,175 +26,279 @@ struct pm_scan_arg {
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
 enum { PAGE_FILE = 1 << 2, PAGE_PRESENT = 1 << 3, PAGE_SWAPPED = 1 << 4, PAGE_PFNZERO = 1 << 5 };
 
-/* Flags of smaps that mmap() at restore brings back, or that describe nothing to keep. */
-static const char *const kept_flags[] = { "rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "nr", "ac", "sd", "de", "dw", "dc" };
+/* Flags of smaps that restore brings back, or that describe nothing to keep. */
+static const char *const kept_flags[] = { "rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "nr", "ac", "sd", "de", "dw", "lo", "lf", "dc", "dd",
+					  "sr", "rr", "hg", "nh", "mg", "wf", "gu" };
 
 static bool special(const char *name)
 {
 	return !strcmp(name, "[vdso]") || !strncmp(name, "[vvar", 5) || !strcmp(name, "[vsyscall]");
 }
 
-static void check_flags(struct eng_dump *d, const char *object, char *flags)
+static void check_flags(struct eng_dump *d, const char *object, const char *vmflags)
 {
-	char why[64], *save = NULL;
+	char why[160], flags[160], *save = NULL;
 
+	(void)snprintf(flags, sizeof(flags), "%s", vmflags);
 	for (char *f = strtok_r(flags, " \n", &save); f; f = strtok_r(NULL, " \n", &save)) {
 		bool known = false;
 
 		for (size_t i = 0; i < ENG_ARRAY_SIZE(kept_flags) && !known; i++)
 			known = strcmp(f, kept_flags[i]) == 0;
-		(void)snprintf(why, sizeof(why), "has the state \"%.8s\" (VmFlags), and no plugin keeps it", f);
+		(void)snprintf(why, sizeof(why), "has the state \"%.8s\" (VmFlags), and no loaded plugin keeps it", f);
 		if (!known)
 			eng_block(d->run, object, why, NULL);
 	}
 }
 
-static int add_vma(struct eng_dump *d, const char *header, const char *vmflags, struct eng_err *err)
+static Engine__Vma *new_vma(struct eng_dump_task *t)
 {
-	uint64_t start, end, pgoff, ino;
-	char perms[8], range[64], object[96], flags[128], *name;
-	unsigned major_nr, minor_nr;
-	int used = 0;
-	Engine__Vma *v;
-
-	if (sscanf(header, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n", &start, &end, perms, &pgoff, &major_nr, &minor_nr, &ino, &used) < 7)
-		return eng_fail(err, EBADMSG, "cannot understand smaps of %d", d->task.pid);
-	name = eng_strdup(d->run, header + used);
-	name[strcspn(name, "\n")] = '\0';
-	if (!strcmp(name, "[vdso]"))
-		d->vdso = start;
-	if (!strncmp(name, "[vvar", 5) && (!d->vvar || start < d->vvar))
-		d->vvar = start;
-	if (special(name))
-		return 0;
-	(void)snprintf(range, sizeof(range), "%" PRIx64 "-%" PRIx64, start, end);
-	(void)snprintf(object, sizeof(object), "process %d mapping %s", d->task.pid, range);
-	(void)snprintf(flags, sizeof(flags), "%.*s", (int)strcspn(vmflags, "\n"), vmflags);
-	if (d->n_vmas == d->cap_vmas) {
-		size_t cap = d->cap_vmas ? d->cap_vmas * 2 : 128;
-		Engine__Vma *p = realloc(d->vmas, cap * sizeof(*p));
+	if (t->n_vmas == t->cap_vmas) {
+		size_t cap = t->cap_vmas ? t->cap_vmas * 2 : 128;
+		Engine__Vma *p = realloc(t->vmas, cap * sizeof(*p));
 
 		if (!p)
-			return eng_fail(err, ENOMEM, "cannot list mappings");
-		d->vmas = p;
-		d->cap_vmas = cap;
+			return NULL;
+		t->vmas = p;
+		t->cap_vmas = cap;
 	}
-	v = &d->vmas[d->n_vmas++];
-	engine__vma__init(v);
-	v->start = start;
-	v->end = end;
-	v->prot = (perms[0] == 'r' ? PROT_READ : 0u) | (perms[1] == 'w' ? PROT_WRITE : 0u) | (perms[2] == 'x' ? PROT_EXEC : 0u);
-	v->flags = perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
-	v->name = name;
-	v->kind = ENGINE__VMA__KIND__ANON;
-	if (strstr(flags, "nr"))
-		v->flags |= MAP_NORESERVE;
-	if (strstr(flags, "gd"))
-		v->flags |= MAP_GROWSDOWN;
-	v->vmflags = eng_strdup(d->run, flags);
-	check_flags(d, object, flags);
-	if (ino == 0)
-		return 0;
-	v->kind = ENGINE__VMA__KIND__FILE;
-	v->has_file = v->has_pgoff = true;
-	v->pgoff = pgoff;
-	return eng_dump_mapped_file(d, range, name, (v->flags & MAP_SHARED) && strstr(vmflags, "mw"), &v->file, err);
+	engine__vma__init(&t->vmas[t->n_vmas]);
+	return &t->vmas[t->n_vmas++];
 }
 
-int eng_dump_maps(struct eng_dump *d, struct eng_err *err)
+/* Shared anonymous memory: content once for all who map it. */
+static int shmem(struct eng_dump *d, struct eng_dump_task *t, const char *range, uint64_t *ret_id, struct eng_err *err)
+{
+	_cleanup_close_ int fd = -EBADF;
+	Engine__Shmem rec = ENGINE__SHMEM__INIT;
+	struct eng_dump_shmem *p;
+	char path[64];
+	struct stat st;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "map_files/%s", range);
+	fd = openat(t->task.procfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return errno == ENOENT && !d->frozen ? 0 : eng_fail(err, errno, "cannot open shared memory %s of process %d", range, t->task.pid);
+	for (size_t i = 0; i < d->n_shmems; i++)
+		if (d->shmems[i].dev == st.st_dev && d->shmems[i].ino == st.st_ino) {
+			*ret_id = d->shmems[i].id;
+			return 0;
+		}
+	p = realloc(d->shmems, (d->n_shmems + 1) * sizeof(*p));
+	if (!p)
+		return eng_fail(err, ENOMEM, "cannot list shared memory");
+	d->shmems = p;
+	p[d->n_shmems++] = (struct eng_dump_shmem){ st.st_dev, st.st_ino, d->n_shmems + 1 };
+	*ret_id = d->n_shmems;
+	if (!d->frozen)
+		return 0;
+	rec.size = (uint64_t)st.st_size;
+	r = eng_blob_save(d->run, fd, rec.size, &rec.blob, err);
+	return r < 0 ? r : eng_image_put(d->image, "core/shmem", *ret_id, &rec.base, err);
+}
+
+/* One entry of smaps: the line of maps, and what was found below it. */
+struct entry {
+	uint64_t start, end, pgoff, ino;
+	char perms[8], flags[160];
+	const char *name;
+	bool huge, pkey;
+};
+
+static int add_vma(struct eng_dump *d, struct eng_dump_task *t, const struct entry *e, struct eng_err *err)
+{
+	char range[40], object[80];
+	Engine__Vma *v;
+
+	if (!strcmp(e->name, "[vdso]"))
+		t->vdso = e->start;
+	if (!strncmp(e->name, "[vvar", 5) && (!t->vvar || e->start < t->vvar))
+		t->vvar = e->start;
+	if (special(e->name))
+		return 0;
+	(void)snprintf(range, sizeof(range), "%" PRIx64 "-%" PRIx64, e->start, e->end);
+	(void)snprintf(object, sizeof(object), "process %d mapping %s", t->task.pid, range);
+	v = new_vma(t);
+	if (!v)
+		return eng_fail(err, ENOMEM, "cannot list mappings");
+	v->start = e->start;
+	v->end = e->end;
+	v->prot = (e->perms[0] == 'r' ? PROT_READ : 0u) | (e->perms[1] == 'w' ? PROT_WRITE : 0u) | (e->perms[2] == 'x' ? PROT_EXEC : 0u);
+	v->flags = e->perms[3] == 's' ? MAP_SHARED : MAP_PRIVATE;
+	v->name = (char *)e->name;
+	v->kind = ENGINE__VMA__KIND__ANON;
+	if (strstr(e->flags, "nr"))
+		v->flags |= MAP_NORESERVE;
+	if (strstr(e->flags, "gd"))
+		v->flags |= MAP_GROWSDOWN;
+	v->vmflags = eng_strdup(d->run, e->flags);
+	v->has_huge = v->huge = e->huge;
+	check_flags(d, object, e->flags);
+	if (e->pkey)
+		eng_block(d->run, object, "has a protection key, which this version does not keep", NULL);
+	if (e->ino == 0)
+		return 0;
+	v->has_file = v->has_pgoff = true;
+	v->pgoff = e->pgoff;
+	if ((v->flags & MAP_SHARED) && strcmp(e->name, "/dev/zero (deleted)") == 0) {
+		v->kind = ENGINE__VMA__KIND__SHMEM;
+		return shmem(d, t, range, &v->file, err);
+	}
+	v->kind = ENGINE__VMA__KIND__FILE;
+	return eng_dump_mapped_file(d, t, range, e->name, (v->flags & MAP_SHARED) && strstr(e->flags, "mw"), &v->file, err);
+}
+
+static int parse_header(struct eng_dump *d, struct eng_dump_task *t, const char *line, struct entry *e, struct eng_err *err)
+{
+	unsigned major_nr, minor_nr;
+	int used = 0;
+	char *name;
+
+	*e = (struct entry){ 0 };
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n", &e->start, &e->end, e->perms, &e->pgoff, &major_nr, &minor_nr, &e->ino,
+		   &used) < 7 || !used)
+		return eng_fail(err, EBADMSG, "cannot understand smaps of %d", t->task.pid);
+	name = eng_alloc(d->run, strcspn(line + used, "\n") + 1);
+	memcpy(name, line + used, strcspn(line + used, "\n"));
+	e->name = name;
+	return 0;
+}
+
+int eng_dump_maps(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	const char *header = NULL;
-	int r = eng_read_file_at(d->task.procfd, "smaps", &text, NULL);
+	struct entry e = { 0 };
+	int r = eng_read_file_at(t->task.procfd, "smaps", &text, NULL);
 
 	if (r < 0)
-		return eng_fail(err, -r, "cannot read smaps of %d", d->task.pid);
-	d->n_vmas = 0;
-	d->vdso = d->vvar = 0;
+		return eng_fail(err, -r, "cannot read smaps of %d", t->task.pid);
+	t->n_vmas = 0;
+	t->vdso = t->vvar = 0;
 	for (const char *line = text; *line && r == 0; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : "") {
-		if (strchr("0123456789abcdef", *line))
-			header = line;
-		else if (header && strncmp(line, "VmFlags:", 8) == 0)
-			r = add_vma(d, header, line + 8 + strspn(line + 8, " "), err);
+		if (strchr("0123456789abcdef", *line)) {
+			r = parse_header(d, t, line, &e, err);
+		} else if (strncmp(line, "AnonHugePages:", 14) == 0) {
+			e.huge = strtoull(line + 14, NULL, 10) > 0;
+		} else if (strncmp(line, "ProtectionKey:", 14) == 0) {
+			e.pkey = strtoull(line + 14, NULL, 10) > 0;
+		} else if (e.name && strncmp(line, "VmFlags:", 8) == 0) {
+			(void)snprintf(e.flags, sizeof(e.flags), "%.*s", (int)strcspn(line + 9, "\n"), line + 9);
+			r = add_vma(d, t, &e, err);
+		}
 	}
 	return r;
 }
 
-/* Pages are gathered into chunks; each chunk is read from the task, checksummed and written at once, so that it stays in the cache. */
+/* ------------------------------------------------------------------------------------------------ pages */
+
 struct pager {
 	struct eng_dump *d;
-	uint8_t *chunk;
-	size_t used;
-	uint8_t *extents; /* 24 bytes each */
-	size_t n, cap;
+	struct eng_dump_task *t;
+	int pagemap, parent_pagemap; /* the parent's, where the mapping is the one that fork copied; else -1 */
 };
-
-static int flush_chunk(struct pager *p, struct eng_err *err)
-{
-	struct eng_dump *d = p->d;
-	XXH128_canonical_t sum;
-	int r;
-
-	if (p->used == 0)
-		return 0;
-	XXH128_canonicalFromHash(&sum, XXH3_128bits(p->chunk, p->used));
-	r = eng_image_data_sum(d->image, d->data_size / ENG_CHUNK, sum.digest, err);
-	if (r < 0)
-		return r;
-	r = eng_pwrite_full(eng_image_data_fd(d->image), p->chunk, p->used, (off_t)d->data_size);
-	if (r < 0)
-		return eng_fail(err, -r, "cannot write pages to the image");
-	d->data_size += p->used;
-	p->used = 0;
-	return 0;
-}
-
-static int add_extent(struct pager *p, uint64_t addr, uint32_t pages, struct eng_err *err)
-{
-	uint64_t off = p->d->data_size + p->used;
-	uint32_t tail[2] = { pages, 0 };
-
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 256;
-		uint8_t *q = realloc(p->extents, cap * 24);
-
-		if (!q)
-			return eng_fail(err, ENOMEM, "cannot list pages");
-		p->extents = q;
-		p->cap = cap;
-	}
-	memcpy(p->extents + p->n * 24, &addr, 8);
-	memcpy(p->extents + p->n * 24 + 8, &off, 8);
-	memcpy(p->extents + p->n * 24 + 16, tail, 8);
-	p->n++;
-	return 0;
-}
 
 static int save_range(struct pager *p, uint64_t start, uint64_t end, struct eng_err *err)
 {
 	while (start < end) {
-		size_t room = ENG_CHUNK - p->used, size = end - start < room ? (size_t)(end - start) : room;
-		struct iovec to = { p->chunk + p->used, size }, from = { (void *)(uintptr_t)start, size };
-		int r = add_extent(p, start, (uint32_t)(size / 4096), err);
+		uint8_t *buf;
+		size_t room, size;
+		struct iovec to, from;
+		int r = eng_dump_data_room(p->d, &buf, &room, err);
 
 		if (r < 0)
 			return r;
-		/* Pages without read permission are refused by process_vm_readv; /proc/PID/mem reads them. */
-		if (process_vm_readv(p->d->task.pid, &to, 1, &from, 1, 0) != (ssize_t)size) {
-			r = eng_pread_full(p->d->task.memfd, to.iov_base, size, (off_t)start);
-			if (r < 0)
-				return eng_fail(err, -r, "cannot read memory of %d at %#" PRIx64, p->d->task.pid, start);
+		size = end - start < room ? (size_t)(end - start) : room;
+		size &= ~(size_t)4095;
+		if (size == 0) { /* content of a file ended inside this page of the stream */
+			memset(buf, 0, room);
+			(void)eng_dump_data_used(p->d, room);
+			continue;
 		}
-		p->used += size;
+		to = (struct iovec){ buf, size };
+		from = (struct iovec){ (void *)(uintptr_t)start, size };
+		/* Pages without read permission are refused by process_vm_readv; /proc/PID/mem reads them. */
+		if (process_vm_readv(p->t->task.pid, &to, 1, &from, 1, 0) != (ssize_t)size) {
+			r = eng_pread_full(p->t->task.memfd, buf, size, (off_t)start);
+			if (r < 0)
+				return eng_fail(err, -r, "cannot read memory of %d at %#" PRIx64, p->t->task.pid, start);
+		}
+		if (eng_extents_add(&p->t->extents, start, eng_dump_data_used(p->d, size), size / 4096, 0) < 0)
+			return eng_fail(err, ENOMEM, "cannot list pages");
 		p->d->pages += size / 4096;
 		start += size;
-		if (p->used == ENG_CHUNK && (r = flush_chunk(p, err)) < 0)
-			return r;
 	}
 	return 0;
 }
 
-static int scan_vma(struct pager *p, int pagemap, const Engine__Vma *v, struct eng_err *err)
+#define PM_PFN ((UINT64_C(1) << 55) - 1)
+#define PM_EXCLUSIVE (UINT64_C(1) << 56)
+#define PM_PRESENT (UINT64_C(1) << 63)
+
+/* Split a range into pages that are the parent's and pages that are not: identity by page frame number (proc_pid_pagemap(5), CAP_SYS_ADMIN). */
+static int save_unless_inherited(struct pager *p, uint64_t start, uint64_t end, struct eng_err *err)
+{
+	uint64_t own[512], parent[512];
+
+	while (start < end) {
+		size_t n = (end - start) / 4096 < 512 ? (size_t)((end - start) / 4096) : 512, from = 0;
+		int r = eng_pread_full(p->pagemap, own, n * 8, (off_t)(start / 4096 * 8));
+
+		if (r == 0)
+			r = eng_pread_full(p->parent_pagemap, parent, n * 8, (off_t)(start / 4096 * 8));
+		if (r < 0)
+			return eng_fail(err, -r, "cannot read the page map of %d", p->t->task.pid);
+		for (size_t i = 0; i < n; i = from) {
+			bool same = (own[i] & PM_PRESENT) && (parent[i] & PM_PRESENT) && !(own[i] & PM_EXCLUSIVE) && (own[i] & PM_PFN) &&
+				    (own[i] & PM_PFN) == (parent[i] & PM_PFN);
+
+			for (from = i + 1; from < n; from++)
+				if (same != ((own[from] & PM_PRESENT) && (parent[from] & PM_PRESENT) && !(own[from] & PM_EXCLUSIVE) && (own[from] & PM_PFN) &&
+					     (own[from] & PM_PFN) == (parent[from] & PM_PFN)))
+					break;
+			if (!same)
+				r = save_range(p, start + i * 4096, start + from * 4096, err);
+			else if (eng_extents_add(&p->t->extents, start + i * 4096, 0, from - i, ENG_EXTENT_INHERITED) < 0)
+				r = eng_fail(err, ENOMEM, "cannot list pages");
+			if (r < 0)
+				return r;
+		}
+		start += n * 4096;
+	}
+	return 0;
+}
+
+/* Guard regions (MADV_GUARD_INSTALL, Linux 6.13) show themselves as a category of their own since 6.15. */
+static int scan_guards(struct eng_dump *d, struct pager *p, Engine__Vma *v, struct eng_err *err)
+{
+	struct page_region region[64];
+	uint64_t pos = v->start;
+
+	if (!strstr(v->vmflags, "gu"))
+		return 0;
+	while (pos < v->end) {
+		struct pm_scan_arg arg = { .size = sizeof(arg), .start = pos, .end = v->end, .vec = (uint64_t)(uintptr_t)region, .vec_len = 64,
+					   .category_mask = 1 << 8, .return_mask = 1 << 8 };
+		int n = ioctl(p->pagemap, PAGEMAP_SCAN, &arg);
+
+		if (n < 0)
+			return eng_fail(err, errno, "cannot find guard regions of %d", p->t->task.pid);
+		for (int i = 0; i < n; i++) {
+			uint64_t pair[2] = { region[i].start, region[i].end };
+			uint8_t *list = eng_alloc(d->run, v->guards.len + sizeof(pair));
+
+			if (v->guards.len)
+				memcpy(list, v->guards.data, v->guards.len);
+			memcpy(list + v->guards.len, pair, sizeof(pair));
+			v->has_guards = true;
+			v->guards = (ProtobufCBinaryData){ .len = v->guards.len + sizeof(pair), .data = list };
+		}
+		pos = arg.walk_end;
+	}
+	return 0;
+}
+
+static int scan_vma(struct pager *p, const Engine__Vma *v, struct eng_err *err)
 {
 	struct page_region region[256];
 	uint64_t pos = v->start;
@@ -203,12 +307,13 @@ static int scan_vma(struct pager *p, int pagemap, const Engine__Vma *v, struct e
 		struct pm_scan_arg arg = { .size = sizeof(arg), .start = pos, .end = v->end, .vec = (uint64_t)(uintptr_t)region, .vec_len = 256,
 					   .category_inverted = PAGE_FILE | PAGE_PFNZERO, .category_mask = PAGE_FILE | PAGE_PFNZERO,
 					   .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED, .return_mask = PAGE_PRESENT };
-		int n = ioctl(pagemap, PAGEMAP_SCAN, &arg);
+		int n = ioctl(p->pagemap, PAGEMAP_SCAN, &arg);
 
 		if (n < 0)
 			return eng_fail(err, errno, "cannot scan pages (PAGEMAP_SCAN, Linux 6.7)");
 		for (int i = 0; i < n; i++) {
-			int r = save_range(p, region[i].start, region[i].end, err);
+			int r = p->parent_pagemap >= 0 ? save_unless_inherited(p, region[i].start, region[i].end, err) :
+							 save_range(p, region[i].start, region[i].end, err);
 
 			if (r < 0)
 				return r;
@@ -218,59 +323,76 @@ static int scan_vma(struct pager *p, int pagemap, const Engine__Vma *v, struct e
 	return 0;
 }
 
-static int put_mm(struct pager *p, struct eng_err *err)
+static int put_mm(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
 {
-	struct eng_dump *d = p->d;
 	_cleanup_free_ char *auxv = NULL;
-	_cleanup_free_ Engine__Vma **ptrs = calloc(d->n_vmas + 1, sizeof(*ptrs));
+	_cleanup_free_ Engine__Vma **ptrs = calloc(t->n_vmas + 1, sizeof(*ptrs));
 	Engine__Mm mm = ENGINE__MM__INIT;
 	size_t auxv_len;
-	int r = eng_read_file_at(d->task.procfd, "auxv", &auxv, &auxv_len);
+	int r = eng_read_file_at(t->task.procfd, "auxv", &auxv, &auxv_len);
 
 	if (r < 0 || !ptrs)
-		return eng_fail(err, r < 0 ? -r : ENOMEM, "cannot read auxv of %d", d->task.pid);
-	for (size_t i = 0; i < d->n_vmas; i++)
-		ptrs[i] = &d->vmas[i];
-	mm.n_vmas = d->n_vmas;
+		return eng_fail(err, r < 0 ? -r : ENOMEM, "cannot read auxv of %d", t->task.pid);
+	for (size_t i = 0; i < t->n_vmas; i++)
+		ptrs[i] = &t->vmas[i];
+	mm.n_vmas = t->n_vmas;
 	mm.vmas = ptrs;
-	mm.start_code = d->stat[26];
-	mm.end_code = d->stat[27];
-	mm.start_stack = d->stat[28];
-	mm.start_data = d->stat[45];
-	mm.end_data = d->stat[46];
-	mm.start_brk = d->stat[47];
-	mm.brk = d->brk;
-	mm.arg_start = d->stat[48];
-	mm.arg_end = d->stat[49];
-	mm.env_start = d->stat[50];
-	mm.env_end = d->stat[51];
+	mm.start_code = t->stat[26];
+	mm.end_code = t->stat[27];
+	mm.start_stack = t->stat[28];
+	mm.start_data = t->stat[45];
+	mm.end_data = t->stat[46];
+	mm.start_brk = t->stat[47];
+	mm.brk = t->brk;
+	mm.arg_start = t->stat[48];
+	mm.arg_end = t->stat[49];
+	mm.env_start = t->stat[50];
+	mm.env_end = t->stat[51];
 	mm.auxv = (ProtobufCBinaryData){ .len = auxv_len, .data = (uint8_t *)auxv };
-	mm.has_vdso = d->vdso != 0;
-	mm.vdso = d->vdso;
-	mm.has_vvar = d->vvar != 0;
-	mm.vvar = d->vvar;
+	mm.has_vdso = t->vdso != 0;
+	mm.vdso = t->vdso;
+	mm.has_vvar = t->vvar != 0;
+	mm.vvar = t->vvar;
 	mm.has_extents = true;
-	mm.extents = (ProtobufCBinaryData){ .len = p->n * 24, .data = p->extents };
-	return eng_image_put(d->image, "core/mm", (uint64_t)d->task.pid, &mm.base, err);
+	mm.extents = (ProtobufCBinaryData){ .len = t->extents.n * sizeof(*t->extents.list), .data = (uint8_t *)t->extents.list };
+	return eng_image_put(d->image, "core/mm", (uint64_t)t->task.pid, &mm.base, err);
 }
 
-int eng_dump_memory(struct eng_dump *d, struct eng_err *err)
+/* The parent's mapping that fork would have given the child as this one, or NULL. */
+static const Engine__Vma *of_parent(const struct eng_dump_task *t, const Engine__Vma *v)
 {
-	struct pager p = { .d = d };
-	_cleanup_close_ int pagemap = openat(d->task.procfd, "pagemap", O_RDONLY | O_CLOEXEC);
+	const struct eng_dump_task *p = t->parent;
+	size_t lo = 0, hi = p && !p->zombie ? p->n_vmas : 0;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (p->vmas[mid].start < v->start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return p && !p->zombie && lo < p->n_vmas && eng_vma_inherited(&p->vmas[lo], v) ? &p->vmas[lo] : NULL;
+}
+
+int eng_dump_memory(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
+{
+	_cleanup_close_ int pagemap = openat(t->task.procfd, "pagemap", O_RDONLY | O_CLOEXEC), parent = -EBADF;
+	struct pager p = { .d = d, .t = t, .pagemap = pagemap };
 	int r = 0;
 
-	p.chunk = malloc(ENG_CHUNK);
-	if (pagemap < 0 || !p.chunk)
-		r = eng_fail(err, pagemap < 0 ? errno : ENOMEM, "cannot read the page map of %d", d->task.pid);
-	for (size_t i = 0; r == 0 && i < d->n_vmas; i++)
-		if (!(d->vmas[i].flags & MAP_SHARED))
-			r = scan_vma(&p, pagemap, &d->vmas[i], err);
-	if (r == 0)
-		r = flush_chunk(&p, err);
-	if (r == 0)
-		r = put_mm(&p, err);
-	free(p.chunk);
-	free(p.extents);
-	return r;
+	if (t->parent && !t->parent->zombie)
+		parent = openat(t->parent->task.procfd, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (pagemap < 0)
+		r = eng_fail(err, errno, "cannot read the page map of %d", t->task.pid);
+	for (size_t i = 0; r == 0 && i < t->n_vmas; i++) {
+		if (t->vmas[i].flags & MAP_SHARED)
+			continue;
+		t->extents.barrier = t->extents.n;
+		p.parent_pagemap = parent >= 0 && of_parent(t, &t->vmas[i]) ? parent : -1;
+		r = scan_guards(d, &p, &t->vmas[i], err);
+		if (r == 0)
+			r = scan_vma(&p, &t->vmas[i], err);
+	}
+	return r < 0 ? r : put_mm(d, t, err);
 }

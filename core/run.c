@@ -26,14 +26,19 @@ static void *grow(void *list, size_t count, size_t size)
 	return p;
 }
 
+void eng_run_own(struct eng_run *run, void *p)
+{
+	run->allocs = grow(run->allocs, run->n_allocs, sizeof(*run->allocs));
+	run->allocs[run->n_allocs++] = p;
+}
+
 void *eng_alloc(struct eng_run *run, size_t size)
 {
 	void *p = calloc(1, size ? size : 1);
 
 	if (!p)
 		abort();
-	run->allocs = grow(run->allocs, run->n_allocs, sizeof(*run->allocs));
-	run->allocs[run->n_allocs++] = p;
+	eng_run_own(run, p);
 	return p;
 }
 
@@ -106,10 +111,54 @@ static int load_one(struct eng_run *run, const char *dir, const char *file, stru
 	l = &run->plugins[run->n_plugins++];
 	*l = (struct eng_run_plugin){ .handle = handle };
 	memcpy(&l->desc, *entry, (*entry)->size < sizeof(l->desc) ? (*entry)->size : sizeof(l->desc));
-	if (l->desc.map_kinds || l->desc.task_kinds || l->desc.options || l->desc.needs || l->desc.init || l->desc.fd_seen || l->desc.pause)
+	if (l->desc.map_kinds)
 		return eng_fail(err, ENOTSUP, "plugin %s uses hooks that this version does not call", path);
-	l->ctx = (struct eng_ctx){ .run = run, .state = eng_alloc(run, l->desc.state_size) };
 	return 0;
+}
+
+/* When every plugin has its final place in memory: contexts, and the flat list of task kinds. */
+static void flatten(struct eng_run *run)
+{
+	for (size_t i = 0; i < run->n_plugins; i++) {
+		struct eng_run_plugin *l = &run->plugins[i];
+
+		l->ctx = (struct eng_ctx){ .run = run, .state = eng_alloc(run, l->desc.state_size) };
+		for (const struct eng_task_kind *const *k = l->desc.task_kinds; k && *k; k++) {
+			run->task_kinds = grow(run->task_kinds, run->n_task_kinds, sizeof(*run->task_kinds));
+			run->task_kinds[run->n_task_kinds++] = (struct eng_run_task_kind){ l, *k };
+		}
+	}
+}
+
+bool eng_run_keeps(const struct eng_run *run, const char *capability)
+{
+	for (size_t i = 0; i < run->n_plugins; i++) {
+		for (const char *const *p = run->plugins[i].desc.provides; p && *p; p++)
+			if (strcmp(*p, capability) == 0)
+				return true;
+		for (const struct eng_task_kind *const *k = run->plugins[i].desc.task_kinds; k && *k; k++)
+			if (strcmp((*k)->name, capability) == 0)
+				return true;
+	}
+	return false;
+}
+
+const ProtobufCMessageDescriptor *eng_run_descriptor(const struct eng_run *run, const char *kind)
+{
+	for (size_t i = 0; i < run->n_plugins; i++) {
+		const struct eng_plugin *d = &run->plugins[i].desc;
+
+		for (const struct eng_file_kind *const *k = d->file_kinds; k && *k; k++)
+			if (strcmp((*k)->name, kind) == 0)
+				return (*k)->record;
+		for (const struct eng_task_kind *const *k = d->task_kinds; k && *k; k++)
+			if (strcmp((*k)->name, kind) == 0)
+				return (*k)->record;
+		for (const struct eng_record_kind *k = d->records; k && k->name; k++)
+			if (strcmp(k->name, kind) == 0)
+				return k->record;
+	}
+	return NULL;
 }
 
 int eng_run_init(struct eng_run *run, const char *dir, struct eng_err *err)
@@ -134,6 +183,11 @@ int eng_run_init(struct eng_run *run, const char *dir, struct eng_err *err)
 			r = load_one(run, dir, ent->d_name, err);
 	}
 	(void)closedir(d);
+	if (r == 0)
+		flatten(run);
+	for (size_t i = 0; r == 0 && i < run->n_plugins; i++)
+		if (run->plugins[i].desc.init)
+			r = run->plugins[i].desc.init(&run->plugins[i].ctx, err);
 	if (r < 0)
 		eng_run_deinit(run);
 	return r;
@@ -141,6 +195,9 @@ int eng_run_init(struct eng_run *run, const char *dir, struct eng_err *err)
 
 void eng_run_deinit(struct eng_run *run)
 {
+	for (size_t i = run->n_plugins; i-- > 0;)
+		if (run->plugins[i].desc.deinit && run->plugins[i].ctx.run)
+			run->plugins[i].desc.deinit(&run->plugins[i].ctx);
 	for (size_t i = 0; i < run->n_stash; i++)
 		eng_closep(&run->stash[i].fd);
 	for (size_t i = 0; i < run->n_allocs; i++)
@@ -152,6 +209,8 @@ void eng_run_deinit(struct eng_run *run)
 	free(run->losses);
 	free(run->stash);
 	free(run->allocs);
+	free(run->task_kinds);
+	free(run->tasks);
 	*run = (struct eng_run){ 0 };
 }
 

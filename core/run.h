@@ -23,7 +23,31 @@ struct eng_stashed {
 	int fd;
 };
 
+struct eng_run_task_kind {
+	struct eng_run_plugin *owner;
+	const struct eng_task_kind *kind;
+};
+
+struct eng_undo_step {
+	struct eng_undo_step *next;
+	void (*fn)(void *data);
+	void *data;
+};
+
+struct eng_dump;
+struct eng_restore;
+
 struct eng_run {
+	struct eng_run_task_kind *task_kinds;
+	size_t n_task_kinds;
+	struct eng_task **tasks; /* live ones, parents first */
+	size_t n_tasks;
+	struct eng_image_writer *writer; /* dump */
+	struct eng_image *image;         /* restore */
+	struct eng_dump *dump;
+	struct eng_restore *restore;
+	struct eng_undo_step *undo;
+	bool debug;
 	struct eng_run_plugin *plugins;
 	size_t n_plugins;
 	struct eng_note *blockers, *losses;
@@ -46,12 +70,27 @@ const struct eng_file_kind *eng_run_file_kind(struct eng_run *run, const char *n
 /* 1: claimed, 0: by nobody. Two claims at the same priority are an error. */
 int eng_run_claim(struct eng_run *run, const struct eng_file *file, struct eng_run_plugin **ret_owner, const struct eng_file_kind **ret, struct eng_err *err);
 
+/* Hand malloc'ed memory to the run. */
+void eng_run_own(struct eng_run *run, void *p);
+/* Whether a kind or capability of that name is loaded. */
+bool eng_run_keeps(const struct eng_run *run, const char *capability);
+const ProtobufCMessageDescriptor *eng_run_descriptor(const struct eng_run *run, const char *kind);
+/* Run the undo list, newest first. */
+void eng_run_undo(struct eng_run *run);
+
 struct eng_dump_opts {
 	pid_t pid;
 	const char *dir;
-	bool leave_running, strict, check_only;
+	bool leave_running, leave_stopped, strict, check_only;
 };
 int eng_dump(struct eng_run *run, const struct eng_dump_opts *opts, struct eng_result *ret, struct eng_err *err);
+
+struct eng_restore_opts {
+	const char *dir;
+	bool check_only;
+};
+/* Restores; the root is then a child of the caller and runs. */
+int eng_restore(struct eng_run *run, const struct eng_restore_opts *opts, struct eng_result *ret, struct eng_err *err);
 uint64_t eng_now_us(void);
 
 #endif

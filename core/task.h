@@ -15,8 +15,12 @@
 #include "core/include/engine/err.h"
 #include "parasite/batch.h"
 
+struct eng_run;
+struct eng_task;
+
 struct eng_thread {
 	pid_t tid;
+	struct eng_task *task;
 	bool seized, stopped;
 	int stop_signal; /* group stop it was in, or 0 */
 	uint64_t sigmask;
@@ -25,6 +29,7 @@ struct eng_thread {
 
 struct eng_task {
 	pid_t pid;
+	struct eng_run *run; /* owner of what eng_task_read() returns; may be NULL */
 	int pidfd, procfd, memfd; /* memfd: /proc/PID/mem */
 	struct eng_thread *threads; /* leader first */
 	size_t n_threads, cap_threads;
@@ -39,7 +44,8 @@ struct eng_task {
 	uint64_t box_addr;
 };
 
-#define ENG_MAILBOX_SIZE (256u * 1024u)
+#define ENG_MAILBOX_SIZE (1024u * 1024u)
+#define ENG_OPS_MAX 4096u /* operations in one batch of a dump */
 #define ENG_TASK_GONE 1 /* outcome: the process does not exist any more */
 
 /* Open handles. Returns ENG_TASK_GONE if there is no such process. */
@@ -50,6 +56,9 @@ void eng_task_close(struct eng_task *task);
 int eng_task_freeze(struct eng_task *task, unsigned timeout_ms, struct eng_err *err);
 /* Detach every thread: it goes on exactly where it was. Idempotent. */
 void eng_task_thaw(struct eng_task *task);
+
+/* After SIGKILL: wait until every thread has ended, so that the tracer holds nothing back. */
+void eng_task_reap(struct eng_task *task);
 
 /* Let one stopped thread run for a moment and stop it again (it was still leaving the code of an engine that was killed). */
 int eng_thread_restop(struct eng_task *task, struct eng_thread *thread, struct eng_err *err);

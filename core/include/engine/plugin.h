@@ -293,14 +293,15 @@ struct eng_task_kind {
 	size_t scratch_size; /* zeroed memory handed to query and collect of the same thread */
 
 	/* Dump. query appends system calls that the thread makes for us; optional. collect reads results, /proc, ptrace, and fills
-	 * the record. In a rehearsal only collect_rehearsal runs, if given, to find blockers in a running task. */
+	 * the record; it returns 1 if the state is a new process's and needs no record. In a rehearsal only rehearse runs, if given, to find
+	 * blockers in a running task (its thread is not stopped). */
 	int (*query)(const struct eng_ctx *ctx, struct eng_thread *t, void *scratch, struct eng_batch *b, struct eng_err *err);
 	int (*collect)(const struct eng_ctx *ctx, struct eng_thread *t, void *scratch, const struct eng_batch *b, ProtobufCMessage *record,
 		       struct eng_err *err);
 	int (*rehearse)(const struct eng_ctx *ctx, struct eng_thread *t, struct eng_err *err);
 
-	/* Restore. check: before anything exists. restore: append operations. early: in the engine, right after the process exists and before
-	 * its batch runs. finish: in the engine, with the thread stopped under ptrace just before it is let go. All optional. */
+	/* Restore. check: before anything exists. restore: append operations. finish: in the engine, with the thread stopped under ptrace just before
+	 * it is let go. All optional. */
 	int (*check)(const struct eng_ctx *ctx, pid_t tid, const ProtobufCMessage *record, struct eng_err *err);
 	int (*restore)(const struct eng_ctx *ctx, struct eng_thread *t, const ProtobufCMessage *record, struct eng_batch *b, struct eng_err *err);
 	int (*finish)(const struct eng_ctx *ctx, struct eng_thread *t, const ProtobufCMessage *record, struct eng_err *err);
