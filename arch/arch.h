@@ -29,5 +29,7 @@ void arch_fill_leave(void *leave, const struct arch_regs *regs, uint64_t sigmask
 void arch_undo_regs(struct arch_regs *regs, const struct arch_regs *base, uint64_t ip, uint64_t map);
 /* If the registers show an interrupted system call: make them restart it from the beginning with its arguments. Returns whether. */
 bool arch_rewind_syscall(struct arch_regs *regs);
+/* The same for calls that return EINTR although no handler ran, merely because the task was stopped. */
+bool arch_rewind_eintr(struct arch_regs *regs);
 
 #endif

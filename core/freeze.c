@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -180,12 +181,35 @@ static int scan_threads(struct eng_task *task, size_t *ret_new, struct eng_err *
 	return r < 0 ? r : 0;
 }
 
+/* Whether a signal waits that would be handled next: then an EINTR is the program's. */
+static bool signal_waits(const struct eng_thread *t)
+{
+	_cleanup_free_ char *text = NULL;
+	uint64_t pending = 0;
+	char name[48];
+
+	(void)snprintf(name, sizeof(name), "task/%d/status", t->tid);
+	if (eng_read_file_at(t->task->procfd, name, &text, NULL) < 0)
+		return true;
+	for (const char *const *key = (const char *const[]){ "\nSigPnd:", "\nShdPnd:", NULL }; *key; key++) {
+		const char *p = strstr(text, *key);
+
+		pending |= p ? strtoull(p + strlen(*key), NULL, 16) : 0;
+	}
+	return pending & ~t->sigmask;
+}
+
 static int read_stopped(struct eng_thread *t, struct eng_err *err)
 {
 	int r = arch_get_regs(t->tid, &t->regs, err);
+	struct arch_regs again = t->regs;
 
 	if (r == 0 && ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask) < 0)
 		r = eng_fail(err, errno, "cannot read the signal mask of %d", t->tid);
+	if (r == 0 && arch_rewind_eintr(&again) && !signal_waits(t)) {
+		t->regs = again;
+		r = arch_set_regs(t->tid, &again, err);
+	}
 	return r;
 }
 

@@ -24,7 +24,7 @@ struct pm_scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
-enum { PAGE_FILE = 1 << 2, PAGE_PRESENT = 1 << 3, PAGE_SWAPPED = 1 << 4, PAGE_PFNZERO = 1 << 5 };
+enum { PAGE_FILE = 1 << 2, PAGE_PRESENT = 1 << 3, PAGE_SWAPPED = 1 << 4, PAGE_PFNZERO = 1 << 5, PAGE_GUARD = 1 << 8 };
 
 /* Flags of smaps that restore brings back, or that describe nothing to keep. */
 static const char *const kept_flags[] = { "rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "nr", "ac", "sd", "de", "dw", "lo", "lf", "dc", "dd",
@@ -89,8 +89,8 @@ static int shmem(struct eng_dump *d, struct eng_dump_task *t, const char *range,
 	if (!p)
 		return eng_fail(err, ENOMEM, "cannot list shared memory");
 	d->shmems = p;
-	p[d->n_shmems++] = (struct eng_dump_shmem){ st.st_dev, st.st_ino, d->n_shmems + 1 };
-	*ret_id = d->n_shmems;
+	*ret_id = d->n_shmems + 1;
+	p[d->n_shmems++] = (struct eng_dump_shmem){ st.st_dev, st.st_ino, *ret_id };
 	if (!d->frozen)
 		return 0;
 	rec.size = (uint64_t)st.st_size;
@@ -156,9 +156,10 @@ static int parse_header(struct eng_dump *d, struct eng_dump_task *t, const char 
 	char *name;
 
 	*e = (struct entry){ 0 };
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n", &e->start, &e->end, e->perms, &e->pgoff, &major_nr, &minor_nr, &e->ino,
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 "%n", &e->start, &e->end, e->perms, &e->pgoff, &major_nr, &minor_nr, &e->ino,
 		   &used) < 7 || !used)
 		return eng_fail(err, EBADMSG, "cannot understand smaps of %d", t->task.pid);
+	used += (int)strspn(line + used, " ");
 	name = eng_alloc(d->run, strcspn(line + used, "\n") + 1);
 	memcpy(name, line + used, strcspn(line + used, "\n"));
 	e->name = name;
@@ -195,15 +196,40 @@ int eng_dump_maps(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *e
 struct pager {
 	struct eng_dump *d;
 	struct eng_dump_task *t;
+	uint8_t *pages; /* two windows, for comparing */
 	int pagemap, parent_pagemap; /* the parent's, where the mapping is the one that fork copied; else -1 */
 };
+
+#define PM_PFN ((UINT64_C(1) << 55) - 1)
+#define PM_EXCLUSIVE (UINT64_C(1) << 56)
+#define PM_PRESENT (UINT64_C(1) << 63)
+#define WINDOW 64 /* pages compared at a time */
+
+/*
+ * Read memory of a frozen task. process_vm_readv(2) is fast, but it pins pages, and since Linux 5.19 pinning a page that is shared copy-on-write gives
+ * the task a page of its own: a dump would double the memory of a fork tree. So it is used only where every page belongs to this task alone (bit
+ * 56 of the page map); /proc/PID/mem, which does not pin, reads the others, and those without read permission.
+ */
+static int read_memory(const struct eng_dump_task *t, int pagemap, void *buf, uint64_t start, size_t size, struct eng_err *err)
+{
+	struct iovec to = { buf, size }, from = { (void *)(uintptr_t)start, size };
+	uint64_t entry[WINDOW];
+	bool alone = size <= sizeof(entry) / 8 * 4096 && eng_pread_full(pagemap, entry, size / 4096 * 8, (off_t)(start / 4096 * 8)) == 0;
+	int r;
+
+	for (size_t i = 0; alone && i < size / 4096; i++)
+		alone = (entry[i] & PM_EXCLUSIVE) || !(entry[i] & PM_PRESENT);
+	if (alone && process_vm_readv(t->task.pid, &to, 1, &from, 1, 0) == (ssize_t)size)
+		return 0;
+	r = eng_pread_full(t->task.memfd, buf, size, (off_t)start);
+	return r < 0 ? eng_fail(err, -r, "cannot read memory of %d at %#" PRIx64, t->task.pid, start) : 0;
+}
 
 static int save_range(struct pager *p, uint64_t start, uint64_t end, struct eng_err *err)
 {
 	while (start < end) {
 		uint8_t *buf;
 		size_t room, size;
-		struct iovec to, from;
 		int r = eng_dump_data_room(p->d, &buf, &room, err);
 
 		if (r < 0)
@@ -215,14 +241,9 @@ static int save_range(struct pager *p, uint64_t start, uint64_t end, struct eng_
 			(void)eng_dump_data_used(p->d, room);
 			continue;
 		}
-		to = (struct iovec){ buf, size };
-		from = (struct iovec){ (void *)(uintptr_t)start, size };
-		/* Pages without read permission are refused by process_vm_readv; /proc/PID/mem reads them. */
-		if (process_vm_readv(p->t->task.pid, &to, 1, &from, 1, 0) != (ssize_t)size) {
-			r = eng_pread_full(p->t->task.memfd, buf, size, (off_t)start);
-			if (r < 0)
-				return eng_fail(err, -r, "cannot read memory of %d at %#" PRIx64, p->t->task.pid, start);
-		}
+		r = read_memory(p->t, p->pagemap, buf, start, size, err);
+		if (r < 0)
+			return r;
 		if (eng_extents_add(&p->t->extents, start, eng_dump_data_used(p->d, size), size / 4096, 0) < 0)
 			return eng_fail(err, ENOMEM, "cannot list pages");
 		p->d->pages += size / 4096;
@@ -231,89 +252,99 @@ static int save_range(struct pager *p, uint64_t start, uint64_t end, struct eng_
 	return 0;
 }
 
-#define PM_PFN ((UINT64_C(1) << 55) - 1)
-#define PM_EXCLUSIVE (UINT64_C(1) << 56)
-#define PM_PRESENT (UINT64_C(1) << 63)
+/*
+ * Which pages of a window are the parent's. Both present and neither mapped by one process alone (bit 56): then the same frame is the same page; without
+ * CAP_SYS_ADMIN in the first user namespace the kernel hides frames (proc_pid_pagemap(5)), and equal content decides, which is as good for the program.
+ */
+static int find_inherited(struct pager *p, uint64_t start, size_t n, bool same[WINDOW], struct eng_err *err)
+{
+	uint64_t own[WINDOW], parent[WINDOW];
+	bool compare = false;
+	int r = eng_pread_full(p->pagemap, own, n * 8, (off_t)(start / 4096 * 8));
 
-/* Split a range into pages that are the parent's and pages that are not: identity by page frame number (proc_pid_pagemap(5), CAP_SYS_ADMIN). */
+	if (r == 0)
+		r = eng_pread_full(p->parent_pagemap, parent, n * 8, (off_t)(start / 4096 * 8));
+	if (r < 0)
+		return eng_fail(err, -r, "cannot read the page map of %d", p->t->task.pid);
+	for (size_t i = 0; i < n; i++) {
+		same[i] = (own[i] & parent[i] & PM_PRESENT) && !((own[i] | parent[i]) & PM_EXCLUSIVE);
+		if (same[i] && (own[i] & PM_PFN))
+			same[i] = (own[i] & PM_PFN) == (parent[i] & PM_PFN);
+		else
+			compare |= same[i];
+	}
+	if (!compare)
+		return 0;
+	if (!p->pages)
+		p->pages = malloc(2 * WINDOW * 4096);
+	if (!p->pages)
+		return eng_fail(err, ENOMEM, "cannot compare pages");
+	r = read_memory(p->t, p->pagemap, p->pages, start, n * 4096, err);
+	if (r == 0)
+		r = read_memory(p->t->parent, p->parent_pagemap, p->pages + WINDOW * 4096, start, n * 4096, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		same[i] = same[i] && ((own[i] & PM_PFN) || memcmp(p->pages + i * 4096, p->pages + (WINDOW + i) * 4096, 4096) == 0);
+	return r;
+}
+
 static int save_unless_inherited(struct pager *p, uint64_t start, uint64_t end, struct eng_err *err)
 {
-	uint64_t own[512], parent[512];
+	bool same[WINDOW];
 
 	while (start < end) {
-		size_t n = (end - start) / 4096 < 512 ? (size_t)((end - start) / 4096) : 512, from = 0;
-		int r = eng_pread_full(p->pagemap, own, n * 8, (off_t)(start / 4096 * 8));
+		size_t n = (end - start) / 4096 < WINDOW ? (size_t)((end - start) / 4096) : WINDOW, to;
+		int r = find_inherited(p, start, n, same, err);
 
-		if (r == 0)
-			r = eng_pread_full(p->parent_pagemap, parent, n * 8, (off_t)(start / 4096 * 8));
-		if (r < 0)
-			return eng_fail(err, -r, "cannot read the page map of %d", p->t->task.pid);
-		for (size_t i = 0; i < n; i = from) {
-			bool same = (own[i] & PM_PRESENT) && (parent[i] & PM_PRESENT) && !(own[i] & PM_EXCLUSIVE) && (own[i] & PM_PFN) &&
-				    (own[i] & PM_PFN) == (parent[i] & PM_PFN);
-
-			for (from = i + 1; from < n; from++)
-				if (same != ((own[from] & PM_PRESENT) && (parent[from] & PM_PRESENT) && !(own[from] & PM_EXCLUSIVE) && (own[from] & PM_PFN) &&
-					     (own[from] & PM_PFN) == (parent[from] & PM_PFN)))
-					break;
-			if (!same)
-				r = save_range(p, start + i * 4096, start + from * 4096, err);
-			else if (eng_extents_add(&p->t->extents, start + i * 4096, 0, from - i, ENG_EXTENT_INHERITED) < 0)
+		for (size_t i = 0; r == 0 && i < n; i = to) {
+			for (to = i + 1; to < n && same[to] == same[i]; to++)
+				;
+			if (!same[i])
+				r = save_range(p, start + i * 4096, start + to * 4096, err);
+			else if (eng_extents_add(&p->t->extents, start + i * 4096, 0, to - i, ENG_EXTENT_INHERITED) < 0)
 				r = eng_fail(err, ENOMEM, "cannot list pages");
-			if (r < 0)
-				return r;
 		}
+		if (r < 0)
+			return r;
 		start += n * 4096;
 	}
 	return 0;
 }
 
-/* Guard regions (MADV_GUARD_INSTALL, Linux 6.13) show themselves as a category of their own since 6.15. */
-static int scan_guards(struct eng_dump *d, struct pager *p, Engine__Vma *v, struct eng_err *err)
+static int add_guard(struct eng_run *run, Engine__Vma *v, uint64_t start, uint64_t end)
 {
-	struct page_region region[64];
-	uint64_t pos = v->start;
+	uint64_t pair[2] = { start, end };
+	uint8_t *list = eng_alloc(run, v->guards.len + sizeof(pair));
 
-	if (!strstr(v->vmflags, "gu"))
-		return 0;
-	while (pos < v->end) {
-		struct pm_scan_arg arg = { .size = sizeof(arg), .start = pos, .end = v->end, .vec = (uint64_t)(uintptr_t)region, .vec_len = 64,
-					   .category_mask = 1 << 8, .return_mask = 1 << 8 };
-		int n = ioctl(p->pagemap, PAGEMAP_SCAN, &arg);
-
-		if (n < 0)
-			return eng_fail(err, errno, "cannot find guard regions of %d", p->t->task.pid);
-		for (int i = 0; i < n; i++) {
-			uint64_t pair[2] = { region[i].start, region[i].end };
-			uint8_t *list = eng_alloc(d->run, v->guards.len + sizeof(pair));
-
-			if (v->guards.len)
-				memcpy(list, v->guards.data, v->guards.len);
-			memcpy(list + v->guards.len, pair, sizeof(pair));
-			v->has_guards = true;
-			v->guards = (ProtobufCBinaryData){ .len = v->guards.len + sizeof(pair), .data = list };
-		}
-		pos = arg.walk_end;
-	}
+	if (v->guards.len)
+		memcpy(list, v->guards.data, v->guards.len);
+	memcpy(list + v->guards.len, pair, sizeof(pair));
+	v->has_guards = true;
+	v->guards = (ProtobufCBinaryData){ .len = v->guards.len + sizeof(pair), .data = list };
 	return 0;
 }
 
-static int scan_vma(struct pager *p, const Engine__Vma *v, struct eng_err *err)
+/* Guard regions (MADV_GUARD_INSTALL, Linux 6.13) are a category of their own since 6.15; before, they look like swapped pages that cannot be read. */
+static int scan_vma(struct pager *p, Engine__Vma *v, struct eng_err *err)
 {
 	struct page_region region[256];
-	uint64_t pos = v->start;
+	uint64_t pos = v->start, guard = PAGE_GUARD;
 
 	while (pos < v->end) {
 		struct pm_scan_arg arg = { .size = sizeof(arg), .start = pos, .end = v->end, .vec = (uint64_t)(uintptr_t)region, .vec_len = 256,
 					   .category_inverted = PAGE_FILE | PAGE_PFNZERO, .category_mask = PAGE_FILE | PAGE_PFNZERO,
-					   .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED, .return_mask = PAGE_PRESENT };
+					   .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED | guard, .return_mask = PAGE_PRESENT | guard };
 		int n = ioctl(p->pagemap, PAGEMAP_SCAN, &arg);
 
+		if (n < 0 && errno == EINVAL && guard) {
+			guard = 0;
+			continue;
+		}
 		if (n < 0)
 			return eng_fail(err, errno, "cannot scan pages (PAGEMAP_SCAN, Linux 6.7)");
 		for (int i = 0; i < n; i++) {
-			int r = p->parent_pagemap >= 0 ? save_unless_inherited(p, region[i].start, region[i].end, err) :
-							 save_range(p, region[i].start, region[i].end, err);
+			int r = (region[i].categories & guard) ? add_guard(p->d->run, v, region[i].start, region[i].end) :
+				p->parent_pagemap >= 0	       ? save_unless_inherited(p, region[i].start, region[i].end, err) :
+								 save_range(p, region[i].start, region[i].end, err);
 
 			if (r < 0)
 				return r;
@@ -390,9 +421,8 @@ int eng_dump_memory(struct eng_dump *d, struct eng_dump_task *t, struct eng_err 
 			continue;
 		t->extents.barrier = t->extents.n;
 		p.parent_pagemap = parent >= 0 && of_parent(t, &t->vmas[i]) ? parent : -1;
-		r = scan_guards(d, &p, &t->vmas[i], err);
-		if (r == 0)
-			r = scan_vma(&p, &t->vmas[i], err);
+		r = scan_vma(&p, &t->vmas[i], err);
 	}
+	free(p.pages);
 	return r < 0 ? r : put_mm(d, t, err);
 }

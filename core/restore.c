@@ -200,10 +200,21 @@ static int do_release(struct eng_restore *r, struct eng_restore_task *t, size_t 
 	return ptrace(PTRACE_SETOPTIONS, t->task.threads[i].tid, NULL, 0) < 0 ? eng_fail(err, errno, "cannot release thread %d", t->task.threads[i].tid) : 0;
 }
 
+/* The signal it was stopped by, where that stops again: its default action is in force and its group is not orphaned; else SIGSTOP. */
+static int stop_signal(const struct eng_restore_task *t)
+{
+	int sig = t->rec->stop_signal;
+	uint64_t handler = 1;
+
+	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+		memcpy(&handler, t->signals->actions.data + (sig - 1) * 32, 8);
+	return handler == 0 && t->parent && t->parent->rec->sid == t->rec->sid && t->parent->rec->pgid != t->rec->pgid ? sig : SIGSTOP;
+}
+
 static int do_detach(struct eng_restore *r, struct eng_restore_task *t, size_t i, struct eng_err *err)
 {
 	if (i + 1 == t->n_threads && t->rec->state == ENGINE__TASK__STATE__STOPPED)
-		(void)syscall(SYS_pidfd_send_signal, t->task.pidfd, SIGSTOP, NULL, 0);
+		(void)syscall(SYS_pidfd_send_signal, t->task.pidfd, stop_signal(t), NULL, 0);
 	(void)ptrace(PTRACE_DETACH, t->task.threads[i].tid, NULL, NULL);
 	return 0;
 }

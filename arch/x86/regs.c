@@ -87,6 +87,22 @@ bool arch_rewind_syscall(struct arch_regs *regs)
 	return true;
 }
 
+/* Calls that the kernel never restarts after a stop (signal(7), "Interruption of system calls by stop signals"), although nothing has happened yet. */
+bool arch_rewind_eintr(struct arch_regs *regs)
+{
+	static const long calls[] = { SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop, SYS_semtimedop, SYS_io_getevents, SYS_io_pgetevents,
+				      SYS_rt_sigtimedwait, SYS_read, SYS_recvfrom, SYS_recvmsg, SYS_accept, SYS_accept4 };
+
+	for (size_t i = 0; (int64_t)regs->user.rax == -EINTR && i < sizeof(calls) / sizeof(calls[0]); i++)
+		if ((long)regs->user.orig_rax == calls[i]) {
+			regs->user.rax = regs->user.orig_rax;
+			regs->user.rip -= 2;
+			regs->user.orig_rax = (unsigned long)-1;
+			return true;
+		}
+	return false;
+}
+
 void arch_fill_leave(void *leave, const struct arch_regs *regs, uint64_t sigmask, uint64_t map, uint64_t map_len)
 {
 	const struct user_regs_struct *u = &regs->user;
