@@ -161,7 +161,7 @@ static int wait_root(pid_t pid)
 
 static int restore(const struct args *a, struct eng_run *run, int *ret_status, struct eng_err *err)
 {
-	struct eng_restore_opts opts = { .dir = a->dir, .check_only = strcmp(a->verb, "check") == 0 };
+	struct eng_restore_opts opts = { .dir = a->dir, .detach = a->detach, .check_only = strcmp(a->verb, "check") == 0 };
 	struct eng_result res = { 0 };
 	int r = eng_restore(run, &opts, &res, err);
 

@@ -119,6 +119,11 @@ static int look(struct eng_dump *d, struct eng_err *err)
 			r = 0;
 		}
 	}
+	for (size_t i = 0; r == 0 && !d->frozen && i < run->n_plugins; i++) {
+		run->plugins[i].ctx.rehearsal = true;
+		if (run->plugins[i].desc.collected)
+			r = run->plugins[i].desc.collected(&run->plugins[i].ctx, err);
+	}
 	if (r == 0 && run->n_blockers) {
 		r = eng_fail(err, ENOTSUP, "%s %s%s", run->blockers[0].object, run->blockers[0].text, run->n_blockers > 1 ? " (and more: see the list)" : "");
 		if (run->blockers[0].hint)

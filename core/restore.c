@@ -61,8 +61,24 @@ static int start_root(struct eng_restore *r, struct eng_err *err)
 {
 	int64_t (*start)(void *, uint64_t, void *) = (int64_t (*)(void *, uint64_t, void *))(uintptr_t)(r->base + head()->clone);
 	struct eng_cell *c = r->tasks[0].threads[0].cell;
-	int64_t pid = start(&c->clone, 88, &c->slot);
+	int64_t pid;
+	pid_t middle = 0;
+	int status = 0;
 
+	if (r->detach) {
+		middle = fork();
+		if (middle < 0)
+			return eng_fail(err, errno, "cannot create a process");
+		if (middle == 0) {
+			pid = start(&c->clone, 88, &c->slot);
+			_exit(pid < 0 ? (int)-pid : 0);
+		}
+		while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
+			;
+		pid = WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+	} else {
+		pid = start(&c->clone, 88, &c->slot);
+	}
 	if (pid < 0)
 		return eng_fail(err, (int)-pid, "cannot create process %d (clone3 with set_tid)", r->tasks[0].rec->pid);
 	return 0;
@@ -332,7 +348,7 @@ static int preflight(struct eng_restore *r, struct eng_err *err)
 
 int eng_restore(struct eng_run *run, const struct eng_restore_opts *opts, struct eng_result *ret, struct eng_err *err)
 {
-	struct eng_restore r = { .run = run, .first_fd = 64, .data_fd = -EBADF };
+	struct eng_restore r = { .run = run, .first_fd = 64, .data_fd = -EBADF, .detach = opts->detach };
 	uint64_t start = eng_now_us();
 	sigset_t all, old;
 	int x;

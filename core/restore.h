@@ -63,7 +63,7 @@ struct eng_restore {
 	uint64_t n_shmems;
 	int data_fd;
 	uint64_t old_nofile[2]; /* limit of the engine, which the new processes get back */
-	bool committed;
+	bool detach, committed;
 };
 
 /* restore-load.c */

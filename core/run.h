@@ -88,8 +88,9 @@ int eng_dump(struct eng_run *run, const struct eng_dump_opts *opts, struct eng_r
 struct eng_restore_opts {
 	const char *dir;
 	bool check_only;
+	bool detach; /* the root becomes an orphan at once, not when the caller ends: that would be its parent's death */
 };
-/* Restores; the root is then a child of the caller and runs. */
+/* Restores; the root is then a child of the caller (or of the reaper, .detach) and runs. */
 int eng_restore(struct eng_run *run, const struct eng_restore_opts *opts, struct eng_result *ret, struct eng_err *err);
 uint64_t eng_now_us(void);
 

@@ -23,6 +23,7 @@ static const struct attribute table[] = {
 	{ .get = PR_GET_CHILD_SUBREAPER, .set = PR_SET_CHILD_SUBREAPER, .by_pointer = true },
 	{ .get = PR_GET_THP_DISABLE, .set = PR_SET_THP_DISABLE },
 	{ .get = 68 /* PR_GET_MEMORY_MERGE, Linux 6.4 */, .set = 67 },
+	{ .get = 66 /* PR_GET_MDWE, Linux 6.3 */, .set = 65 },
 	{ .get = 58 /* PR_GET_IO_FLUSHER, Linux 5.6 */, .set = 57, .thread = true },
 	{ .get = PR_MCE_KILL_GET, .set = PR_MCE_KILL, .thread = true, .usual = PR_MCE_KILL_DEFAULT },
 	{ .get = PR_GET_TSC, .set = PR_SET_TSC, .by_pointer = true, .thread = true, .usual = PR_TSC_ENABLE },
@@ -128,6 +129,6 @@ static const struct eng_task_kind thread_kind = {
 static const struct eng_plugin prctl_plugin = {
 	ENG_PLUGIN_HEAD, .name = "prctl", .version = "1",
 	.summary = "child subreaper, THP disable, memory merge, I/O flusher, machine-check policy, TSC mode, timer slack, personality",
-	.not_kept = "speculation control, MDWE, membarrier registrations, CPUID faulting", .task_kinds = ENG_LIST(&process_kind, &thread_kind),
+	.not_kept = "speculation control, membarrier registrations, CPUID faulting", .task_kinds = ENG_LIST(&process_kind, &thread_kind),
 };
 ENG_PLUGIN_EXPORT(prctl_plugin);

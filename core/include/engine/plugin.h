@@ -340,7 +340,7 @@ struct eng_plugin {
 	/* Broadcasts around the freeze: pause before, resume after (also on failure; must be idempotent). */
 	int (*pause)(const struct eng_ctx *ctx, struct eng_err *err);
 	void (*resume)(const struct eng_ctx *ctx);
-	/* Dump: everything was collected; last chance to write records (tables shared by tasks). */
+	/* Dump: everything was collected; last chance to write records (tables shared by tasks) and to fail. In a rehearsal: everything was seen. */
 	int (*collected)(const struct eng_ctx *ctx, struct eng_err *err);
 	/* Restore: all tasks exist and are complete, just before they are let go. */
 	int (*restored)(const struct eng_ctx *ctx, struct eng_err *err);
