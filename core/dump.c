@@ -221,6 +221,39 @@ static int dump_tree(struct eng_dump *d, struct eng_result *ret, struct eng_err 
 	return r;
 }
 
+static int rehearse(struct eng_dump *d, struct eng_result *ret, struct eng_err *err)
+{
+	int r;
+
+	d->frozen = false;
+	d->vforks = 0;
+	r = eng_dump_tree(d, d->opts->pid, err);
+	if (r == 0)
+		r = refuse_self(d, err);
+	if (r == 0)
+		r = look(d, err);
+	ret->tasks = d->n_tasks;
+	eng_dump_forget_tree(d);
+	return r;
+}
+
+static int dump_for_good(struct eng_dump *d, struct eng_result *ret, struct eng_err *err)
+{
+	int r = eng_image_create(d->opts->dir, &d->image, err);
+
+	d->run->writer = d->image;
+	d->data_size = d->used = d->n_blobs = d->pages = d->threads = 0;
+	if (r == 0)
+		r = dump_tree(d, ret, err);
+	if (r < 0 && err->code == ETIMEDOUT)
+		d->vforks++; /* a thread between vfork and the child's exec cannot be stopped: the next try finds it elsewhere */
+	d->run->writer = NULL;
+	d->image = eng_image_abort(d->image);
+	return r;
+}
+
+#define VFORK_TRIES 100
+
 int eng_dump(struct eng_run *run, const struct eng_dump_opts *opts, struct eng_result *ret, struct eng_err *err)
 {
 	struct eng_dump d = { .run = run, .opts = opts };
@@ -229,24 +262,18 @@ int eng_dump(struct eng_run *run, const struct eng_dump_opts *opts, struct eng_r
 
 	*ret = (struct eng_result){ .root_pid = opts->pid };
 	run->dump = &d;
-	r = eng_dump_tree(&d, opts->pid, err);
-	if (r == 0)
-		r = refuse_self(&d, err);
-	if (r == 0)
-		r = look(&d, err);
-	ret->tasks = d.n_tasks;
-	eng_dump_forget_tree(&d);
-	if (r == 0 && !opts->check_only) {
-		r = eng_image_create(opts->dir, &d.image, err);
-		run->writer = d.image;
-		if (r == 0)
-			r = dump_tree(&d, ret, err);
+	for (int tries = 0;; tries++) {
+		r = rehearse(&d, ret, err);
+		if (r == 0 && !opts->check_only)
+			r = dump_for_good(&d, ret, err);
+		if (r == 0 || !d.vforks || tries == VFORK_TRIES)
+			break;
+		eng_err_clear(err);
+		(void)nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
 	}
 	if (r < 0)
 		eng_run_undo(run);
-	run->writer = NULL;
 	run->dump = NULL;
-	d.image = eng_image_abort(d.image);
 	eng_dump_forget_files(&d);
 	free(d.shmems);
 	free(d.chunk);

@@ -66,6 +66,7 @@ struct eng_dump {
 	size_t used;
 	uint64_t data_size; /* of what was flushed */
 	uint64_t n_blobs, pages, threads;
+	unsigned vforks; /* processes found between vfork and exec, or threads that did not stop: worth another try */
 	uint8_t vdso_sum[16];
 };
 

@@ -137,6 +137,7 @@ static void check_sharing(struct eng_dump *d, struct eng_dump_task *t)
 				continue; /* such tables come from one clone: parent or sibling have them too */
 			if (syscall(SYS_kcmp, t->task.pid, d->tasks[i]->task.pid, kinds[k].type, 0, 0) != 0)
 				continue;
+			d->vforks += kinds[k].type == 1 && d->tasks[i] == t->parent;
 			(void)snprintf(why, sizeof(why), "shares %s with process %d: not kept by this version", kinds[k].what, d->tasks[i]->task.pid);
 			block_task(d, t, why, "if it is a child between vfork and exec, try again");
 		}

@@ -93,7 +93,7 @@ static int open_task(struct eng_dump *d, struct eng_dump_task *t, pid_t pid, str
 	if (r == 0)
 		t->task.run = d->run;
 	if (r == 0 && d->frozen)
-		r = eng_task_freeze(&t->task, 5000, err);
+		r = eng_task_freeze(&t->task, 2000, err);
 	if (r == 0)
 		r = eng_dump_read_stat(t, err);
 	return r;

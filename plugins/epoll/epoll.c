@@ -17,8 +17,6 @@
 
 #include "epoll.pb-c.h"
 
-#define LENT 1048000 /* a number above any that is in use while files are placed */
-
 static bool is_target(pid_t pid, int epfd, unsigned tfd, unsigned toff, int nr)
 {
 	struct kcmp_epoll_slot slot = { .efd = (uint32_t)epfd, .tfd = tfd, .toff = toff };
@@ -85,6 +83,8 @@ static int epoll_dump(const struct eng_ctx *ctx, const struct eng_file *file, Pr
 
 		if (sscanf(p, "tfd: %u events: %x data: %" SCNx64, &tfd, &events, &data) != 3)
 			continue;
+		if ((events & EPOLLONESHOT) && !(events & ~(EPOLLONESHOT | EPOLLET | EPOLLWAKEUP | EPOLLEXCLUSIVE)))
+			eng_lose(ctx->run, object, eng_printf(ctx->run, "the one-shot item of fd %u had fired; it will report an error or hang-up once more", tfd));
 		if (add_item(ctx, file, rec, tfd, events, data) < 0)
 			eng_block(ctx->run, object, eng_printf(ctx->run, "watches a file that was fd %u and that the process itself has closed", tfd), NULL);
 	}
@@ -113,7 +113,7 @@ static int epoll_place(const struct eng_ctx *ctx, const struct eng_file_info *in
 		return 0; /* others share the description: once is enough */
 	for (size_t i = 0; i < rec->n_items; i++) {
 		const Epoll__Item *item = rec->items[i];
-		int flags, op;
+		int flags, aside, op;
 
 		if (!item->has_moved) {
 			add(b, nr, item);
@@ -121,14 +121,16 @@ static int epoll_place(const struct eng_ctx *ctx, const struct eng_file_info *in
 		}
 		/* Whatever has the number now is set aside with its close-on-exec flag, and put back. */
 		flags = eng_op(b, "read a file's flag", ENG_OP_IGNORE, SYS_fcntl, item->fd, F_GETFD);
-		(void)eng_op(b, "set a file aside", ENG_OP_IGNORE, SYS_dup3, item->fd, LENT, O_CLOEXEC);
+		aside = eng_op(b, "set a file aside", ENG_OP_IGNORE, SYS_fcntl, item->fd, F_DUPFD_CLOEXEC, 0);
 		(void)eng_op(b, "lend a number", 0, SYS_dup3, item->moved, item->fd, O_CLOEXEC);
 		add(b, nr, item);
 		(void)eng_op(b, "take a number back", 0, SYS_close, item->fd);
-		(void)eng_op(b, "put a file back", ENG_OP_IGNORE, SYS_dup3, LENT, item->fd, O_CLOEXEC);
+		op = eng_op(b, "put a file back", ENG_OP_IGNORE, SYS_dup3, 0, item->fd, O_CLOEXEC);
+		eng_op_use_result(b, op, 0, aside);
 		op = eng_op(b, "set a file's flag", ENG_OP_IGNORE, SYS_fcntl, item->fd, F_SETFD, 0);
 		eng_op_use_result(b, op, 2, flags);
-		(void)eng_op(b, "close a file", ENG_OP_IGNORE, SYS_close, LENT);
+		op = eng_op(b, "close a file", ENG_OP_IGNORE, SYS_close, 0);
+		eng_op_use_result(b, op, 0, aside);
 	}
 	return 0;
 }
