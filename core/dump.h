@@ -30,6 +30,7 @@ struct eng_dump_task {
 	struct eng_dump_thread *threads;
 	uint8_t actions[64 * 32];
 	uint64_t brk;
+	bool lock_future;
 	Engine__Vma *vmas;
 	size_t n_vmas, cap_vmas;
 	uint64_t vdso, vvar;

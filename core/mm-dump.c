@@ -384,6 +384,7 @@ static int put_mm(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *e
 	mm.vdso = t->vdso;
 	mm.has_vvar = t->vvar != 0;
 	mm.vvar = t->vvar;
+	mm.has_lock_future = mm.lock_future = t->lock_future;
 	mm.has_extents = true;
 	mm.extents = (ProtobufCBinaryData){ .len = t->extents.n * sizeof(*t->extents.list), .data = (uint8_t *)t->extents.list };
 	return eng_image_put(d->image, "core/mm", (uint64_t)t->task.pid, &mm.base, err);

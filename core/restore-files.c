@@ -231,8 +231,6 @@ int eng_restore_open_late(struct eng_restore *r, struct eng_err *err)
 		x = get_each(r, id, &e, err);
 		if (x == 0 && (e.file->has_owner_pid || e.file->has_owner_signal))
 			x = wrap(&e, set_owner(r->file_fd[id], &e, err), err);
-		if (x == 0 && (e.info.flags & O_ASYNC))
-			x = fcntl(r->file_fd[id], F_SETFL, (int)e.info.flags) < 0 ? eng_fail(err, errno, "cannot turn signal-driven I/O on") : 0;
 	}
 	return x;
 }
@@ -291,6 +289,9 @@ int eng_restore_place_files(struct eng_restore *r, struct eng_restore_task *t, s
 	}
 	for (size_t i = 0; x == 0 && i < t->fds->n_fds; i++) {
 		x = get_each(r, t->fds->fds[i]->file, &e, err);
+		/* The number that turns it on is the one that its signals will tell. */
+		if (x == 0 && (e.info.flags & O_ASYNC) && e.info.pid == t->rec->pid && e.info.nr == (int)t->fds->fds[i]->nr)
+			(void)eng_op(b, "turn signal-driven I/O on", 0, SYS_fcntl, t->fds->fds[i]->nr, F_SETFL, e.info.flags);
 		if (x == 0 && e.kind->place)
 			x = wrap(&e, e.kind->place(&e.owner->ctx, &e.info, e.record, &t->task, (int)t->fds->fds[i]->nr, b, err), err);
 	}

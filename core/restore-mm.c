@@ -216,6 +216,8 @@ static void name_vma(struct eng_batch *b, const Engine__Vma *v)
 
 int eng_restore_seal_memory(struct eng_restore *r, struct eng_restore_task *t, struct eng_batch *b, struct eng_err *err)
 {
+	bool onfault = false;
+
 	for (size_t i = 0; i < t->mm->n_vmas; i++) {
 		const Engine__Vma *v = t->mm->vmas[i];
 		uint64_t len = v->end - v->start;
@@ -238,6 +240,9 @@ int eng_restore_seal_memory(struct eng_restore *r, struct eng_restore_task *t, s
 		if (strstr(v->vmflags, "lo"))
 			(void)eng_op(b, "lock memory", 0, SYS_mlock2, v->start, len, strstr(v->vmflags, "lf") ? 1 : 0);
 		name_vma(b, v);
+		onfault |= strstr(v->vmflags, "lf") != NULL;
 	}
+	if (t->mm->lock_future)
+		(void)eng_op(b, "lock future memory", 0, SYS_mlockall, MCL_FUTURE | (onfault ? MCL_ONFAULT : 0));
 	return 0;
 }

@@ -143,6 +143,49 @@ static void check_sharing(struct eng_dump *d, struct eng_dump_task *t)
 		}
 }
 
+/* A policy of its own for one mapping (mbind(2)) shows in numa_maps. */
+static void check_policies(struct eng_dump *d, struct eng_dump_task *t)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (eng_run_keeps(d->run, "task/mempolicy") || eng_read_file_at(t->task.procfd, "numa_maps", &text, NULL) < 0)
+		return;
+	for (const char *p = text; *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : "") {
+		const char *policy = strchr(p, ' ');
+
+		if (!policy || strncmp(policy, " default", 8) == 0)
+			continue;
+		block_task(d, t, "has a memory policy (mbind or set_mempolicy), and no loaded plugin keeps it", NULL);
+		return;
+	}
+}
+
+static const struct eng_dump_task *task_of(const struct eng_dump *d, pid_t pid)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (d->tasks[i]->task.pid == pid)
+			return d->tasks[i];
+	return NULL;
+}
+
+/* Sessions and groups that the plan of a restore can make: see plan() in restore-load.c. */
+static void check_place(struct eng_dump *d, struct eng_dump_task *t)
+{
+	const struct eng_dump_task *root = d->tasks[0], *p = t->parent;
+	pid_t sid = (pid_t)t->stat[6], pgid = (pid_t)t->stat[5];
+	char why[120];
+	bool ok = sid == t->task.pid || !p || sid == (pid_t)p->stat[6];
+
+	if (!ok && (pid_t)p->stat[6] == p->task.pid)
+		ok = p->parent ? sid == (pid_t)p->parent->stat[6] : sid == (pid_t)root->stat[6];
+	(void)snprintf(why, sizeof(why), "belongs to session %d, whose leader has ended or is no ancestor: not kept by this version", sid);
+	if (!ok)
+		block_task(d, t, why, NULL);
+	(void)snprintf(why, sizeof(why), "belongs to process group %d, whose leader has ended: not kept by this version", pgid);
+	if (!task_of(d, pgid) && pgid != (pid_t)root->stat[5])
+		block_task(d, t, why, NULL);
+}
+
 int eng_dump_check_task(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
 {
 	_cleanup_free_ char *timers = NULL;
@@ -162,6 +205,9 @@ int eng_dump_check_task(struct eng_dump *d, struct eng_dump_task *t, struct eng_
 	check_proc_files(d, t);
 	check_namespaces(d, t);
 	check_sharing(d, t);
+	check_place(d, t);
+	if (!d->frozen)
+		check_policies(d, t);
 	if (!eng_run_keeps(d->run, "task/ptimers") && eng_read_file_at(t->task.procfd, "timers", &timers, NULL) == 0 && timers[0])
 		block_task(d, t, "has POSIX timers, and no loaded plugin keeps them", NULL);
 	if (!eng_run_keeps(d->run, "task/sched") && (t->stat[41] != 0 || t->stat[19] != 0))
@@ -199,6 +245,7 @@ static void ask_core(struct inside *in)
 	(void)eng_op(b, "read the alternate stack", 0, SYS_sigaltstack, 0, in->basics.addr);
 	(void)eng_op(b, "read the tid address", 0, SYS_prctl, 40 /* PR_GET_TID_ADDRESS */, in->basics.addr + 32);
 	(void)eng_op(b, "read the name", 0, SYS_prctl, 16 /* PR_GET_NAME */, in->basics.addr + 48);
+	(void)eng_op(b, "read the memory policy", ENG_OP_IGNORE, SYS_get_mempolicy, in->basics.addr + 192, 0, 0, 0, 0);
 	if (!eng_thread_is_leader(in->thread))
 		return;
 	in->actions = eng_batch_alloc(b, sizeof(in->t->actions), 16);
@@ -219,6 +266,8 @@ static int take_core(struct inside *in, struct eng_err *err)
 	memcpy(&in->out->tid_address, mem + 32, sizeof(in->out->tid_address));
 	memcpy(in->out->comm, mem + 48, 16);
 	in->out->comm[15] = '\0';
+	if (mem[192] && !eng_run_keeps(in->d->run, "task/mempolicy"))
+		return eng_fail(err, ENOTSUP, "has a memory policy (set_mempolicy), and no loaded plugin keeps it");
 	if (!eng_thread_is_leader(in->thread))
 		return 0;
 	memcpy(in->t->actions, in->actions.ptr, sizeof(in->t->actions));
@@ -298,18 +347,33 @@ static int read_thread(struct inside *in, struct eng_err *err)
 	return r < 0 ? eng_wrap(err, r, "thread %d", in->thread->tid) : 0;
 }
 
+/* Whether new mappings are locked is nowhere to be read, but the mailbox is one: it is counted as locked memory or it is not. */
+static uint64_t locked_kib(const struct eng_dump_task *t)
+{
+	_cleanup_free_ char *status = NULL;
+	const char *p;
+
+	if (eng_read_file_at(t->task.procfd, "status", &status, NULL) < 0)
+		return 0;
+	p = eng_text_field(status, "VmLck");
+	return p ? strtoull(p, NULL, 10) : 0;
+}
+
 /* All entering is done here, and the task is left again whatever happens. */
 static int read_inside(struct eng_dump *d, struct eng_dump_task *t, struct eng_err *err)
 {
 	_cleanup_free_ void **scratch = calloc(d->run->n_task_kinds + 1, sizeof(*scratch));
 	struct eng_arena arena = { 0 };
+	uint64_t locked;
 	int r, left;
 
 	if (!scratch)
 		return eng_fail(err, ENOMEM, "cannot enter process %d", t->task.pid);
+	locked = locked_kib(t);
 	r = eng_task_enter(&t->task, err);
 	if (r < 0)
 		return r;
+	t->lock_future = locked_kib(t) > locked;
 	arena.base = eng_task_data(&t->task, &arena.size, &arena.addr);
 	for (size_t i = 0; r == 0 && i < t->task.n_threads; i++) {
 		struct inside in = { .d = d, .t = t, .thread = &t->task.threads[i], .out = &t->threads[i], .batch = { .arena = &arena }, .scratch = scratch };

@@ -170,6 +170,28 @@ static void remember(const struct eng_ctx *ctx, const Unixsock__Socket *rec, con
 	state->list = s;
 }
 
+/* The file of a bound socket. A relative path is taken from where the process is now: if it is not there, nobody knows. */
+static bool find_file(const struct eng_ctx *ctx, const struct eng_file *file, const struct sockaddr_un *addr, const char *object, Unixsock__Socket *rec,
+		      struct stat *ret)
+{
+	char cwd[4096];
+	ssize_t n;
+	_cleanup_close_ int dir = -EBADF;
+
+	if (addr->sun_path[0] == '/')
+		return lstat(addr->sun_path, ret) == 0 && S_ISSOCK(ret->st_mode);
+	n = file->task ? readlinkat(eng_task_procfd(file->task), "cwd", cwd, sizeof(cwd) - 1) : -1;
+	if (n > 0) {
+		cwd[n] = '\0';
+		dir = open(cwd, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		rec->directory = eng_strdup(ctx->run, cwd);
+	}
+	if (dir >= 0 && fstatat(dir, addr->sun_path, ret, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(ret->st_mode))
+		return true;
+	eng_block(ctx->run, object, "is bound to a relative path that does not lead to it from the process's working directory", NULL);
+	return false;
+}
+
 static int unix_dump(const struct eng_ctx *ctx, const struct eng_file *file, ProtobufCMessage *record, struct eng_err *err)
 {
 	Unixsock__Socket *rec = (Unixsock__Socket *)record;
@@ -194,9 +216,7 @@ static int unix_dump(const struct eng_ctx *ctx, const struct eng_file *file, Pro
 	if (rec->has_address) {
 		rec->address = (ProtobufCBinaryData){ .len = len, .data = eng_alloc(ctx->run, len) };
 		memcpy(rec->address.data, &addr, len);
-		if (addr.sun_path[0] && addr.sun_path[0] != '/')
-			eng_block(ctx->run, object, "is bound to a relative path", NULL);
-		if (addr.sun_path[0] && lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		if (addr.sun_path[0] && find_file(ctx, file, &addr, object, rec, &st)) {
 			rec->has_mode = rec->has_uid = rec->has_gid = true;
 			rec->mode = st.st_mode & 07777;
 			rec->uid = st.st_uid;
@@ -212,7 +232,9 @@ static int unix_dump(const struct eng_ctx *ctx, const struct eng_file *file, Pro
 			eng_block(ctx->run, object, "has connections that were not accepted yet", "try again");
 	} else {
 		if (!diag.has_peer && getpeername(file->fd, (struct sockaddr *)&addr, &(socklen_t){ sizeof(addr) }) == 0)
-			eng_block(ctx->run, object, "is a UNIX socket whose other end is closed or waits to be accepted, which this version does not keep", NULL);
+			rec->has_peer_closed = rec->peer_closed = is_shut(file->fd);
+		if (!diag.has_peer && !rec->has_peer_closed && getpeername(file->fd, (struct sockaddr *)&addr, &(socklen_t){ sizeof(addr) }) == 0)
+			eng_block(ctx->run, object, "is a UNIX socket that waits to be accepted", "try again");
 		r = save_queue(ctx, file, object, rec, err);
 	}
 	if (diag.has_peer && is_shut(file->fd))
@@ -267,7 +289,7 @@ static int set_options(int fd, const Unixsock__Socket *rec, struct eng_err *err)
 	return 0;
 }
 
-static int bind_again(int fd, const Unixsock__Socket *rec, struct eng_err *err)
+static int bind_here(int fd, const Unixsock__Socket *rec, struct eng_err *err)
 {
 	struct sockaddr_un addr = { 0 };
 	struct stat st;
@@ -286,11 +308,46 @@ static int bind_again(int fd, const Unixsock__Socket *rec, struct eng_err *err)
 	return 0;
 }
 
+/* A relative path is bound from its directory: the engine goes there for a moment. */
+static int bind_again(int fd, const Unixsock__Socket *rec, struct eng_err *err)
+{
+	_cleanup_close_ int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (rec->directory && (here < 0 || chdir(rec->directory) < 0))
+		return eng_fail(err, errno, "cannot go to %s", rec->directory);
+	r = bind_here(fd, rec, err);
+	if (rec->directory && fchdir(here) < 0)
+		return r < 0 ? r : eng_fail(err, errno, "cannot go back to the engine's directory");
+	return r;
+}
+
+/* The end that is left of a pair, with what the other had sent before it was closed. */
+static int open_alone(const Unixsock__Socket *rec, struct eng_err *err)
+{
+	int p[2], r = 0;
+
+	if (socketpair(AF_UNIX, (int)rec->type | SOCK_CLOEXEC, 0, p) < 0)
+		return eng_fail(err, errno, "cannot create a socket pair");
+	if (rec->has_queue && send(p[1], rec->queue.data, rec->queue.len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)rec->queue.len)
+		r = eng_fail(err, EIO, "cannot put back %zu queued bytes", rec->queue.len);
+	(void)close(p[1]);
+	if (r < 0)
+		(void)close(p[0]);
+	return r < 0 ? r : p[0];
+}
+
 static int unix_open(const struct eng_ctx *ctx, const struct eng_file_info *info, const ProtobufCMessage *record, int *ret_fd, struct eng_err *err)
 {
 	const Unixsock__Socket *rec = (const Unixsock__Socket *)record;
 	int p[2], fd = rec->has_peer ? eng_stash_take(ctx->run, "unix", rec->inode) : socket(AF_UNIX, (int)rec->type | SOCK_CLOEXEC, 0), r;
 
+	if (rec->peer_closed) {
+		eng_closep(&fd);
+		fd = open_alone(rec, err);
+		if (fd < 0)
+			return fd;
+	}
 	if (fd < 0 && rec->has_peer) {
 		if (socketpair(AF_UNIX, (int)rec->type | SOCK_CLOEXEC, 0, p) < 0)
 			return eng_fail(err, errno, "cannot create a socket pair");
@@ -327,7 +384,7 @@ static int unix_fill(const struct eng_ctx *ctx, const struct eng_file_info *info
 	const Unixsock__Socket *rec = (const Unixsock__Socket *)record;
 	_cleanup_close_ int writer = rec->has_peer ? eng_stash_take(ctx->run, "unix/writer", rec->inode) : -EBADF;
 
-	for (size_t done = 0; rec->has_queue && done < rec->queue.len;) {
+	for (size_t done = 0; rec->has_queue && !rec->peer_closed && done < rec->queue.len;) {
 		ssize_t n = writer < 0 ? -1 : send(writer, rec->queue.data + done, rec->queue.len - done, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0)

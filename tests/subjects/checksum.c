@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * e2e: modes all load faults
+ * e2e: ignore SigBlk
  * Threads that compute without a system call, half in integer and half in floating-point registers. Each block of work has a known result, so
  * a register disturbed at any instant, by a dump that fails just as by one that succeeds, is seen at the end of the block.
  */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Processes that share what processes normally own: the table of files, directory and umask, memory, signal handlers. */
 #include <sched.h>
 

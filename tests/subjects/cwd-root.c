@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Current directory and root directory, of a process that changed its root and of one that sits in a directory of its own. */
 #include "subject.h"
 

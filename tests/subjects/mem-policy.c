@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Memory policy of threads and of mappings. */
 #include <linux/mempolicy.h>
 #include <pthread.h>

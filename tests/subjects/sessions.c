@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /*
  * Sessions and process groups whose leaders live, have died and were collected, or are zombies. The root is a subreaper: orphans come to it.
  *   root ── a (own session) ── a1 (group of a), a2 (own group)

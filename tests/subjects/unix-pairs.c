@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Socket pairs of all three types: queued data both ways with its boundaries, half shut, peer closed with data left, shared with a child. */
 #include <sys/socket.h>
 

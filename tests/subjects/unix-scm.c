@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* Descriptors in flight inside UNIX sockets: a file whose offset is shared with one still open, a pipe end that exists only in the queue, a socket in itself. */
 #include <sys/socket.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* vfork as programs call it: the child borrows the parent's stack, at a depth of its own. */
 #include "subject.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* e2e: maybe */
 /* A parent that waits in vfork for a child that shares its memory: it must go on waiting until the child exits. */
 #include <sched.h>
 
