@@ -76,6 +76,18 @@ static int open_dead(struct eng_dump_task *t, struct eng_err *err)
 	return eng_dump_read_stat(t, err);
 }
 
+/* An exec between opening and stopping gave the process another address space: the handle of its memory is opened again. */
+static int freeze(struct eng_dump_task *t, struct eng_err *err)
+{
+	int r = eng_task_freeze(&t->task, 2000, err);
+
+	if (r != 0)
+		return r;
+	eng_closep(&t->task.memfd);
+	t->task.memfd = openat(t->task.procfd, "mem", O_RDWR | O_CLOEXEC);
+	return t->task.memfd < 0 ? eng_fail(err, errno, "cannot open memory of %d", t->task.pid) : 0;
+}
+
 static int open_task(struct eng_dump *d, struct eng_dump_task *t, pid_t pid, struct eng_err *err)
 {
 	int r;
@@ -93,7 +105,7 @@ static int open_task(struct eng_dump *d, struct eng_dump_task *t, pid_t pid, str
 	if (r == 0)
 		t->task.run = d->run;
 	if (r == 0 && d->frozen)
-		r = eng_task_freeze(&t->task, 2000, err);
+		r = freeze(t, err);
 	if (r == 0)
 		r = eng_dump_read_stat(t, err);
 	return r;

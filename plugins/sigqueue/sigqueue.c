@@ -15,13 +15,27 @@
 #define AT_ONCE 32
 #define QUEUE_MAX 65536u
 
+/* A timer queues one signal at most; a second comes from an earlier restore, whose timer has fired again meanwhile. */
+static bool of_known_timer(const Sigqueue__Queue *rec, const siginfo_t *info)
+{
+	for (size_t i = 0; info->si_code == SI_TIMER && i < rec->n_siginfo; i++) {
+		siginfo_t other;
+
+		memcpy(&other, rec->siginfo[i].data, sizeof(other));
+		if (other.si_code == SI_TIMER && other.si_timerid == info->si_timerid)
+			return true;
+	}
+	return false;
+}
+
 static int peek(const struct eng_ctx *ctx, pid_t tid, unsigned flags, Sigqueue__Queue *rec, struct eng_err *err)
 {
 	siginfo_t info[AT_ONCE];
+	uint64_t off = 0;
 	long n;
 
 	do {
-		struct __ptrace_peeksiginfo_args args = { .off = rec->n_siginfo, .flags = flags, .nr = AT_ONCE };
+		struct __ptrace_peeksiginfo_args args = { .off = off, .flags = flags, .nr = AT_ONCE };
 		ProtobufCBinaryData *list;
 
 		n = ptrace(PTRACE_PEEKSIGINFO, tid, &args, info);
@@ -34,8 +48,12 @@ static int peek(const struct eng_ctx *ctx, pid_t tid, unsigned flags, Sigqueue__
 			memcpy(list, rec->siginfo, rec->n_siginfo * sizeof(*list));
 		rec->siginfo = list;
 		for (long i = 0; i < n; i++) {
-			uint8_t *copy = eng_alloc(ctx->run, sizeof(info[0]));
+			uint8_t *copy;
 
+			off++;
+			if (of_known_timer(rec, &info[i]))
+				continue;
+			copy = eng_alloc(ctx->run, sizeof(info[0]));
 			memcpy(copy, &info[i], sizeof(info[0]));
 			list[rec->n_siginfo++] = (ProtobufCBinaryData){ .len = sizeof(info[0]), .data = copy };
 		}
