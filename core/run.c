@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Loading plugins, and the services that they call. */
 #include "core/run.h"
+#include "core/option.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -111,6 +112,8 @@ static int load_one(struct eng_run *run, const char *dir, const char *file, stru
 	l = &run->plugins[run->n_plugins++];
 	*l = (struct eng_run_plugin){ .handle = handle };
 	memcpy(&l->desc, *entry, (*entry)->size < sizeof(l->desc) ? (*entry)->size : sizeof(l->desc));
+	if (eng_options_check(l->desc.options, l->desc.conf_size, err) < 0)
+		return eng_wrap(err, -EINVAL, "plugin %s", path);
 	if (l->desc.map_kinds)
 		return eng_fail(err, ENOTSUP, "plugin %s uses hooks that this version does not call", path);
 	return 0;
@@ -122,7 +125,10 @@ static void flatten(struct eng_run *run)
 	for (size_t i = 0; i < run->n_plugins; i++) {
 		struct eng_run_plugin *l = &run->plugins[i];
 
-		l->ctx = (struct eng_ctx){ .run = run, .state = eng_alloc(run, l->desc.state_size) };
+		void *conf = eng_alloc(run, l->desc.conf_size);
+
+		eng_options_defaults(l->desc.options, conf);
+		l->ctx = (struct eng_ctx){ .run = run, .state = eng_alloc(run, l->desc.state_size), .conf = conf };
 		for (const struct eng_task_kind *const *k = l->desc.task_kinds; k && *k; k++) {
 			run->task_kinds = grow(run->task_kinds, run->n_task_kinds, sizeof(*run->task_kinds));
 			run->task_kinds[run->n_task_kinds++] = (struct eng_run_task_kind){ l, *k };
