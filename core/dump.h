@@ -60,6 +60,8 @@ struct eng_dump {
 	size_t n_tasks;
 	struct eng_dump_file *files;
 	size_t n_files, cap_files;
+	size_t *order; /* indices of the files that are not merely mapped, sorted by inode and the kernel's order of descriptions */
+	size_t n_order, cap_order;
 	struct eng_dump_shmem *shmems;
 	size_t n_shmems;
 	/* Bulk data goes through one chunk, in order. */

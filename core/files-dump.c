@@ -21,6 +21,9 @@ void eng_dump_forget_files(struct eng_dump *d)
 	free(d->files);
 	d->files = NULL;
 	d->cap_files = 0;
+	free(d->order);
+	d->order = NULL;
+	d->n_order = d->cap_order = 0;
 }
 
 static struct eng_dump_file *add_file(struct eng_dump *d, struct eng_err *err)
@@ -90,9 +93,53 @@ static int claim_and_put(struct eng_dump *d, struct eng_file *file, const char *
 	return r < 0 ? r : eng_image_put(d->image, kind->name, file->id, msg, err);
 }
 
-static bool same_description(int a, int b)
+/* A total order: by inode, then as kcmp(2) orders descriptions (it tells smaller from greater, without telling addresses). */
+static int order_of(const struct eng_dump_file *a, const struct stat *st, int fd)
 {
-	return syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b) == 0;
+	long r;
+
+	if (a->dev != st->st_dev)
+		return a->dev < st->st_dev ? -1 : 1;
+	if (a->ino != st->st_ino)
+		return a->ino < st->st_ino ? -1 : 1;
+	r = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a->fd, fd);
+	return r == 0 ? 0 : r == 1 ? -1 : 1;
+}
+
+/* The known file of the same description, or NULL; *ret_at: where it would be in the order. */
+static struct eng_dump_file *find_file(struct eng_dump *d, const struct stat *st, int fd, size_t *ret_at)
+{
+	size_t lo = 0, hi = d->n_order;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int r = order_of(&d->files[d->order[mid]], st, fd);
+
+		if (r == 0)
+			return &d->files[d->order[mid]];
+		if (r < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*ret_at = lo;
+	return NULL;
+}
+
+static int insert_order(struct eng_dump *d, size_t at, size_t index, struct eng_err *err)
+{
+	if (d->n_order == d->cap_order) {
+		size_t cap = d->cap_order ? d->cap_order * 2 : 64, *p = realloc(d->order, cap * sizeof(*p));
+
+		if (!p)
+			return eng_fail(err, ENOMEM, "cannot list files");
+		d->order = p;
+		d->cap_order = cap;
+	}
+	memmove(d->order + at + 1, d->order + at, (d->n_order - at) * sizeof(*d->order));
+	d->order[at] = index;
+	d->n_order++;
+	return 0;
 }
 
 static int seen(struct eng_dump *d, struct eng_dump_task *t, struct eng_file *file, const char *object, struct eng_err *err)
@@ -116,6 +163,7 @@ static int identify(struct eng_dump *d, struct eng_dump_task *t, struct eng_file
 	const char *flags = eng_text_field(file->fdinfo, "flags"), *pos = eng_text_field(file->fdinfo, "pos"), *mnt = eng_text_field(file->fdinfo, "mnt_id");
 	struct eng_dump_file *known;
 	char name[32], link[4200];
+	size_t at = 0;
 	ssize_t n;
 	int r;
 
@@ -131,11 +179,11 @@ static int identify(struct eng_dump *d, struct eng_dump_task *t, struct eng_file
 		return eng_fail(err, errno, "%s: cannot read its link", object);
 	link[n] = '\0';
 	file->link = link;
-	for (size_t i = 0; i < d->n_files; i++)
-		if (!d->files[i].mapped && d->files[i].ino == file->st.st_ino && d->files[i].dev == file->st.st_dev && same_description(d->files[i].fd, fd)) {
-			file->id = d->files[i].id;
-			return seen(d, t, file, object, err);
-		}
+	known = find_file(d, &file->st, fd, &at);
+	if (known) {
+		file->id = known->id;
+		return seen(d, t, file, object, err);
+	}
 	if (S_ISSOCK(file->st.st_mode)) {
 		socklen_t len = sizeof(int);
 
@@ -152,6 +200,9 @@ static int identify(struct eng_dump *d, struct eng_dump_task *t, struct eng_file
 	known->ino = file->st.st_ino;
 	known->fd = TAKE_FD(fd);
 	file->id = known->id;
+	r = insert_order(d, at, d->n_files - 1, err);
+	if (r < 0)
+		return r;
 	r = claim_and_put(d, file, object, err);
 	return r < 0 ? r : seen(d, t, file, object, err);
 }

@@ -153,10 +153,11 @@ static int parse_header(struct eng_dump *d, struct eng_dump_task *t, const char 
 {
 	unsigned major_nr, minor_nr;
 	int used = 0;
-	char *name;
+	char *name, text[160]; /* sscanf measures all that it is given: not the whole file */
 
 	*e = (struct entry){ 0 };
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 "%n", &e->start, &e->end, e->perms, &e->pgoff, &major_nr, &minor_nr, &e->ino,
+	(void)snprintf(text, sizeof(text), "%.*s", (int)strcspn(line, "\n"), line);
+	if (sscanf(text, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 "%n", &e->start, &e->end, e->perms, &e->pgoff, &major_nr, &minor_nr, &e->ino,
 		   &used) < 7 || !used)
 		return eng_fail(err, EBADMSG, "cannot understand smaps of %d", t->task.pid);
 	used += (int)strspn(line + used, " ");

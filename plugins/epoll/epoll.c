@@ -142,6 +142,6 @@ static const struct eng_file_kind epoll_kind = {
 
 static const struct eng_plugin epoll_plugin = {
 	ENG_PLUGIN_HEAD, .name = "epoll", .version = "1", .summary = "epoll instances with their items, also of files that changed their number",
-	.not_kept = "items whose file the process has closed, busy-poll parameters", .file_kinds = ENG_LIST(&epoll_kind),
+	.not_kept = "items whose file the process has closed, that a one-shot item has fired, busy-poll parameters", .file_kinds = ENG_LIST(&epoll_kind),
 };
 ENG_PLUGIN_EXPORT(epoll_plugin);
