@@ -6,6 +6,7 @@
 #include "core/dump.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -96,6 +97,13 @@ static int put_manifest(struct eng_dump *d, struct eng_err *err)
 	return eng_image_commit(&d->image, &m, d->data_size, err);
 }
 
+static bool has_ended(const struct eng_dump_task *t)
+{
+	struct pollfd p = { .fd = t->task.pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static int look(struct eng_dump *d, struct eng_err *err)
 {
 	struct eng_run *run = d->run;
@@ -114,7 +122,7 @@ static int look(struct eng_dump *d, struct eng_err *err)
 			r = eng_dump_files(d, t, err);
 		if (r == 0)
 			r = eng_dump_maps(d, t, err);
-		if (r < 0 && !d->frozen && t->parent && syscall(SYS_pidfd_send_signal, t->task.pidfd, 0, NULL, 0) < 0) {
+		if (r < 0 && !d->frozen && t->parent && has_ended(t)) {
 			eng_err_clear(err); /* it ended while it was looked at */
 			r = 0;
 		}

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Text is formatted beside its destination: an argument may be the message that is about to be replaced. */
-static size_t format(char *out, size_t size, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static size_t format(char *out, size_t size, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(out, size, fmt, ap);
 

@@ -350,7 +350,7 @@ int eng_dump_mapped_file(struct eng_dump *d, struct eng_dump_task *t, const char
 	(void)snprintf(object, sizeof(object), "process %d mapping %s", t->task.pid, range);
 	fd = openat(t->task.procfd, path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &file.st) < 0)
-		return errno == ENOENT && !d->frozen ? 0 : eng_fail(err, errno, "cannot open the file of %s", object);
+		return (errno == ENOENT || errno == ESRCH) && !d->frozen ? 0 : eng_fail(err, errno, "cannot open the file of %s", object);
 	for (size_t i = 0; i < d->n_files; i++)
 		if (d->files[i].mapped && d->files[i].writable == writable && d->files[i].ino == file.st.st_ino && d->files[i].dev == file.st.st_dev) {
 			*ret_id = d->files[i].id;

@@ -79,7 +79,7 @@ static int shmem(struct eng_dump *d, struct eng_dump_task *t, const char *range,
 	(void)snprintf(path, sizeof(path), "map_files/%s", range);
 	fd = openat(t->task.procfd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return errno == ENOENT && !d->frozen ? 0 : eng_fail(err, errno, "cannot open shared memory %s of process %d", range, t->task.pid);
+		return (errno == ENOENT || errno == ESRCH) && !d->frozen ? 0 : eng_fail(err, errno, "cannot open shared memory %s of process %d", range, t->task.pid);
 	for (size_t i = 0; i < d->n_shmems; i++)
 		if (d->shmems[i].dev == st.st_dev && d->shmems[i].ino == st.st_ino) {
 			*ret_id = d->shmems[i].id;

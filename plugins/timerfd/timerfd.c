@@ -64,6 +64,8 @@ static int timerfd_dump(const struct eng_ctx *ctx, const struct eng_file *file, 
 	rec->clock = (uint32_t)strtoul(clock, NULL, 10);
 	rec->ticks = strtoull(ticks, NULL, 10);
 	rec->flags = (uint32_t)strtoul(flags, NULL, 8);
+	if (rec->value_ns == 0 && rec->interval_ns && rec->ticks)
+		rec->value_ns = rec->interval_ns; /* it expired between the two calls and shows no time left; it has not been disarmed */
 	if (rec->value_ns && (rec->flags & TFD_TIMER_ABSTIME) && wall_clock(rec->clock)) {
 		if (clock_gettime((clockid_t)rec->clock, &now) < 0)
 			return eng_fail(err, errno, "cannot read clock %u", rec->clock);

@@ -252,6 +252,16 @@ class Subject:
     def snapshot(self):
         return snapshot(self.pid)
 
+    def settled(self):
+        """The first snapshot: threads that have just been created still change their signal masks."""
+        now = self.snapshot()
+        for _ in range(25):
+            time.sleep(0.02)
+            last, now = now, self.snapshot()
+            if not diff(last, now):
+                break
+        return now
+
     def finish(self, reaper=True, timeout=30):
         """Tells the subject to go on and takes its verdict."""
         with open(self.file('go'), 'w'):
@@ -301,7 +311,7 @@ def refused(t, s, m, before, image):
 
 
 def dump_restore(t, s, m, opts=()):
-    before = s.snapshot()
+    before = s.settled()
     image = t.image()
     refused(t, s, m, before, image)
     t.dump(s.pid, image, *opts)
@@ -326,7 +336,7 @@ def mode_thrice(t, s, m):
 
 
 def mode_running(t, s, m):
-    before = s.snapshot()
+    before = s.settled()
     refused(t, s, m, before, t.image())
     r = t.engine('check', '-t', s.pid)
     check(r.rc == 0, f'check failed ({r.rc}): {r.last()}')
@@ -364,7 +374,7 @@ def mode_stopped(t, s, m):
 
 
 def mode_leave_stopped(t, s, m):
-    before = s.snapshot()
+    before = s.settled()
     t.dump(s.pid, t.image(), '--leave-stopped')
     wait_until('it to stand still', lambda: all(state(p) == 'T' for p in tree(s.pid)))
     for p in tree(s.pid):
@@ -405,7 +415,7 @@ def mode_json(t, s, m):
 
 def mode_refuse(t, s, m):
     """The subject holds what cannot be saved: one clear error, and nothing has changed."""
-    before = s.snapshot()
+    before = s.settled()
     want = m['refuse'].replace('PID', str(s.pid))
     image = t.image()
     for args in (('check', '-t', s.pid), ('dump', '-t', s.pid, '-D', image), ('dump', '-t', s.pid, '-D', image, '--leave-running')):
