@@ -126,7 +126,7 @@ static int raise_limit(struct eng_restore *r, struct eng_err *err)
 
 static int open_shmem(struct eng_restore *r, uint64_t id, struct eng_err *err)
 {
-	const Engine__Shmem *rec;
+	const Engine__Shmem *rec = NULL;
 	char path[80];
 	void *p;
 	int x = eng_restore_get(r, "core/shmem", id, &engine__shmem__descriptor, &rec, err), fd;

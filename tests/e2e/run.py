@@ -15,7 +15,7 @@ import driver  # noqa: E402
 
 def collect():
     cases = [driver.Case(n, m, functools.partial(driver.run_subject, n, m)) for n in driver.subjects() for m in driver.modes_of(n)]
-    for module in ('real', 'faults'):
+    for module in ('real', 'faults', 'outside'):
         if os.path.exists(os.path.join(here, module + '.py')):
             cases += importlib.import_module(module).cases()
     return cases
