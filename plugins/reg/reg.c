@@ -297,7 +297,7 @@ static int reg_dump(const struct eng_ctx *ctx, const struct eng_file *file, Prot
 	case ELSEWHERE:
 		other = other_name(ctx, path, &file->st);
 		if (other)
-			rec->path = eng_strdup(ctx->run, other);
+			rec->other = eng_strdup(ctx->run, other);
 		else
 			eng_block(ctx->run, object_of(ctx, file, path), eng_printf(ctx->run, "was removed under this name, but has %lu more that were not found", (unsigned long)file->st.st_nlink),
 				  "link it into its old directory again, close it, or raise option `search` of plugin reg");
@@ -419,6 +419,23 @@ static int open_deleted(const struct eng_ctx *ctx, const struct eng_file_info *i
 	return *ret_fd < 0 ? eng_fail(err, errno, "cannot open deleted file %s", del->name) : 0;
 }
 
+/* Through the name that was removed, so that the link in /proc says the same: it is there for a moment. */
+static int open_linked(const struct eng_ctx *ctx, const struct eng_file_info *info, const Reg__Reg *rec)
+{
+	struct undo *u = eng_alloc(ctx->run, sizeof(*u));
+	int fd, e;
+
+	*u = (struct undo){ .path = rec->path };
+	eng_undo(ctx->run, undo_create, u);
+	u->armed = link(rec->other, rec->path) == 0;
+	fd = open(u->armed ? rec->path : rec->other, open_flags(info, rec));
+	e = errno;
+	if (u->armed && unlink(rec->path) == 0)
+		u->armed = false;
+	errno = e;
+	return fd;
+}
+
 static int reg_open(const struct eng_ctx *ctx, const struct eng_file_info *info, const ProtobufCMessage *record, int *ret_fd, struct eng_err *err)
 {
 	const Reg__Reg *rec = (const Reg__Reg *)record;
@@ -428,7 +445,7 @@ static int reg_open(const struct eng_ctx *ctx, const struct eng_file_info *info,
 
 	if (rec->has_deleted)
 		return open_deleted(ctx, info, rec, ret_fd, err);
-	fd = open(rec->path, open_flags(info, rec));
+	fd = rec->other ? open_linked(ctx, info, rec) : open(rec->path, open_flags(info, rec));
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return eng_fail(err, errno, "cannot open %s", rec->path);
 	if ((st.st_mode & S_IFMT) != (rec->mode & S_IFMT) || (rec->has_rdev && st.st_rdev != rec->rdev))
