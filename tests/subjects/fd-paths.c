@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* Directories (with a read position), O_PATH handles of files, directories and symbolic links, and file names with odd characters. */
 #include <dirent.h>
 

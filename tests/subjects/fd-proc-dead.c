@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* A file of /proc/PID whose process is dead and gone: reading it says so, before and after. */
 #include "subject.h"
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* Files of /proc: of the process itself, of its thread, of a child, of the system, half read. */
 #include "subject.h"
 

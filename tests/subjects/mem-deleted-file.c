@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* A shared mapping of a file that is deleted and open nowhere: its content lives in the mapping alone. Two processes share it. */
 #include "subject.h"
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* memfds: name, size, offset, content with holes, seals, sharing between processes, a mapping whose fd is closed. */
 #include "subject.h"
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* e2e: maybe */
 /* Pipes: full, resized, in packet mode, half closed on either side, shared with a child, and with flags of each end. */
 #include <sys/ioctl.h>
 
