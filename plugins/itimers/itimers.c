@@ -30,6 +30,8 @@ static int itimers_collect(const struct eng_ctx *ctx, struct eng_thread *t, void
 	for (unsigned i = 0; i < 3; i++) {
 		rec->value_us[i] = (uint64_t)v[i].it_value.tv_sec * 1000000 + (uint64_t)v[i].it_value.tv_usec;
 		rec->interval_us[i] = (uint64_t)v[i].it_interval.tv_sec * 1000000 + (uint64_t)v[i].it_interval.tv_usec;
+		if (rec->value_us[i] == 0 && rec->interval_us[i])
+			rec->value_us[i] = rec->interval_us[i]; /* it has just expired; the kernel starts it again when the signal is taken */
 		any |= rec->value_us[i] || rec->interval_us[i];
 	}
 	return any ? 0 : 1;
