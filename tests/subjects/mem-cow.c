@@ -30,6 +30,10 @@ int main(int argc, char **argv)
 			mark(name);
 			await_go();
 			check_shared(name);
+			(void)snprintf(name + 4, sizeof(name) - 4, ".seen");
+			mark(name);
+			await_file("all"); /* nobody ends, or writes, while another counts what is shared */
+			name[4] = '\0';
 			pattern_check("child, own part", p + (i + 1) * 10 * MiB, MiB, 50 + i);
 			pattern_check("child, shared part", p, 10 * MiB, 1);
 			strcpy(p + 5 * MiB, name); /* And copying on write still works. */
@@ -38,7 +42,12 @@ int main(int argc, char **argv)
 		await_file(name);
 	}
 	subject_wait();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(name, sizeof(name), "kid%d.seen", i);
+		await_file(name);
+	}
 	check_shared("parent");
+	mark("all");
 	pattern_check("parent", p, LEN, 1);
 	for (int i = 0; i < 4; i++)
 		check_child("child", kid[i]);
